@@ -19,6 +19,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,7 @@ DEFAULT_CANARIES = (
     "春天的雨下了一整夜，早上河水涨了。",
     "2026-11-21 04:05:06 | order 88172 | 3 x 19.99 = 59.97 EUR",
 )
-"""English prose, code, two other scripts, digits: a change of tokeniser or of training shows in one of them."""
+"""English prose, code, two other scripts, digits: a new tokeniser or training run shows in one of them."""
 
 # What changes the vectors. Trained dims do not: they say where a prefix is good, not what a coordinate holds.
 _IDENTITY = (
@@ -118,7 +119,7 @@ class Space:
         for name in ("provider", "model", "revision", "query_prompt", "document_prompt", "pooling"):
             _require(isinstance(getattr(self, name), str), name, getattr(self, name), "a string")
         for name in ("provider", "model"):
-            _require(getattr(self, name).strip() != "", name, getattr(self, name), "a string that is not empty")
+            _require(getattr(self, name).strip() != "", name, getattr(self, name), "a string, not empty")
         for name in ("layer_norm", "normalised"):
             _require(isinstance(getattr(self, name), bool), name, getattr(self, name), "True or False")
         _require(_is_int(self.dim) and self.dim >= 1, "dim", self.dim, "an integer >= 1")
@@ -127,13 +128,12 @@ class Space:
 
     def _check_trained_dims(self) -> None:
         dims = self.trained_dims
-        _require(isinstance(dims, tuple) and all(map(_is_int, dims)), "trained_dims", dims, "a tuple of integers")
-        _require(
-            all(1 <= d <= self.dim for d in dims) and all(a < b for a, b in zip(dims, dims[1:], strict=False)),
-            "trained_dims",
-            dims,
-            f"ascending, unique integers in 1..{self.dim}",
-        )
+        typed = isinstance(dims, tuple) and all(map(_is_int, dims))
+        _require(typed, "trained_dims", dims, "a tuple of integers")
+        inside = all(1 <= d <= self.dim for d in dims)
+        ascending = all(a < b for a, b in pairwise(dims))
+        allowed = f"ascending, unique integers in 1..{self.dim}"
+        _require(inside and ascending, "trained_dims", dims, allowed)
 
     def _check_canary_shape(self) -> None:
         texts, vectors = self.canary_texts, self.canary_vectors
@@ -152,7 +152,8 @@ class Space:
         )
         if len(texts) != len(vectors):
             raise InputError(
-                f"space: {len(texts)} canary_texts but {len(vectors)} canary_vectors; allowed: one vector a text"
+                f"space: received {len(texts)} canary_texts and {len(vectors)} canary_vectors; "
+                "allowed: one vector for each text"
             )
         for text, vector in zip(texts, vectors, strict=True):
             where = f"canary_vectors, the vector of {_short(text)}"
@@ -286,7 +287,7 @@ class Space:
         Raises
         ------
         SpaceError
-            The model gives other vectors; the message names the texts, the cosines found and the least allowed.
+            The model gives other vectors; the message names each text, its cosine and the least allowed.
         InputError
             ``encode`` returned an array of the wrong shape, or values that are not finite.
         """
@@ -295,7 +296,10 @@ class Space:
         vectors = _encode(encode, self.canary_texts, self.dim)
         wrong = self._moved(self.canary_texts, vectors, tolerance)
         if wrong:
-            raise SpaceError(f"the model of {self} no longer gives the same vectors:\n  " + "\n  ".join(wrong))
+            raise SpaceError(
+                f"checking canaries: the model no longer gives the vectors of {self}:\n  "
+                + "\n  ".join(wrong)
+            )
         return True
 
     def _moved(self, texts: Sequence[str], vectors: Any, tolerance: float) -> list[str]:
@@ -307,7 +311,8 @@ class Space:
         for text, vector in zip(texts, vectors, strict=True):
             found = _cosine(mine[text], vector)
             if found < 1 - tolerance:
-                lines.append(f"canary {_short(text)}: cosine {found:.6f}; allowed: at least {1 - tolerance:.6g}")
+                least = f"allowed: at least {1 - tolerance:.6g}"
+                lines.append(f"canary {_short(text)}: cosine {found:.6f}; {least}")
         return lines
 
     def __str__(self) -> str:
@@ -340,13 +345,14 @@ def _short(text: str) -> str:
     return repr(text if len(text) <= 40 else text[:37] + "...")
 
 
-def _floats(vector: object) -> tuple[float, ...]:
+def _floats(vector: object) -> tuple[Any, ...]:
     """JSON writes 1.0 as 1 in some languages, so whole numbers are accepted too."""
-    numbers = vector if isinstance(vector, list | tuple) else [vector]
+    _require(isinstance(vector, list | tuple), "canary_vectors", type(vector).__name__, "lists of floats")
+    numbers: Sequence[Any] = vector  # type: ignore[assignment]
     try:
         return tuple(float(x) if _is_int(x) else x for x in numbers)
     except OverflowError:
-        raise InputError("space, canary_vectors: received an integer too large; allowed: finite floats") from None
+        raise InputError("space, canary_vectors: received an integer too large; allowed: floats") from None
 
 
 def _encode(encode: Encode, texts: tuple[str, ...], dim: int) -> NDArray[np.float64]:
