@@ -1,0 +1,72 @@
+"""Types of the compiled module. Arrays come checked from `kukla.kernels`; the last ones are written to."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+F32 = npt.NDArray[np.float32]
+I32 = npt.NDArray[np.int32]
+I64 = npt.NDArray[np.int64]
+
+def available() -> tuple[str, ...]: ...
+def scan_binary(
+    isa: str,
+    shells: Sequence[Array],
+    queries: Sequence[Array],
+    mask: Array | None,
+    threads: int,
+    rows: I64,
+    distances: I32,
+) -> None: ...
+def scan_int8(
+    isa: str,
+    shells: Sequence[Array],
+    scales: Sequence[Array],
+    query_codes: Sequence[Array],
+    query_scales: Array,
+    norms: Array | None,
+    mask: Array | None,
+    threads: int,
+    rows: I64,
+    scores: F32,
+) -> None: ...
+def scan_float(
+    isa: str,
+    vectors: Array,
+    queries: Array,
+    dim: int,
+    norms: Array | None,
+    mask: Array | None,
+    threads: int,
+    rows: I64,
+    scores: F32,
+) -> None: ...
+def score_binary(
+    isa: str, shells: Sequence[Array], queries: Sequence[Array], rows: Array, threads: int, distances: I32
+) -> None: ...
+def score_int8(
+    isa: str,
+    shells: Sequence[Array],
+    scales: Sequence[Array],
+    query_codes: Sequence[Array],
+    query_scales: Array,
+    norms: Array | None,
+    rows: Array,
+    threads: int,
+    scores: F32,
+) -> None: ...
+def score_float(
+    isa: str,
+    vectors: Array,
+    queries: Array,
+    dim: int,
+    norms: Array | None,
+    rows: Array,
+    threads: int,
+    scores: F32,
+) -> None: ...
+def top_k(scores: Array, rows: Array, out_rows: I64, out_scores: F32) -> None: ...
+def pool_rows(isa: str, vectors: Array, scales: Array, ids: Array, offsets: Array, out: F32) -> None: ...
