@@ -115,7 +115,7 @@ class KnownModel:
         Space(provider='openai', model='text-embedding-3-large', dim=1024)
         """
         wanted = self.dim if dim is None else dim
-        continuous = self.any_dim_from is not None and self.any_dim_from <= wanted <= self.dim
+        continuous = self.any_dim_from is not None and wanted in range(self.any_dim_from, self.dim)
         if wanted != self.dim and wanted not in self.trained_dims and not continuous:
             raise InputError(f"{self.name}, dim: received {wanted!r}; allowed: {self._offered_dims()}")
         return Space(
@@ -178,11 +178,11 @@ def markdown() -> str:
         "What the makers of these models say about them. Generated from `src/kukla/known_models.toml` by",
         "`python -m kukla.known_models`; edit the TOML, not this page.",
         "",
-        "*Claims Matryoshka* is the maker's claim, not a measurement: measure it on your own data. *Unit norm*:",
-        "`all` = at every length, `full` = only whole vectors (renormalise every shorter one), `none` = never.",
-        "`?` marks what no page confirmed.",
+        "*Matryoshka* is the maker's claim, not a measurement: measure it on your own data.",
+        "*Unit norm*: `all` = at every length, `full` = only whole vectors (renormalise every shorter one),",
+        "`none` = never. `?` marks what no page confirmed.",
         "",
-        "| model | dim | shorter lengths | claims Matryoshka | unit norm | pooling | layer norm | max tokens |",
+        "| model | dim | shorter lengths | Matryoshka | unit norm | pooling | layer norm | max tokens |",
         "|---|---|---|---|---|---|---|---|",
     ]
     lines += [_row(model) for model in known_models()]
@@ -192,9 +192,10 @@ def markdown() -> str:
 
 
 def _record(entry: dict[str, Any]) -> KnownModel:
-    return KnownModel(
-        **{key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
-    )
+    values: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()
+    }
+    return KnownModel(**values)
 
 
 def _names(model: KnownModel) -> tuple[str, ...]:
