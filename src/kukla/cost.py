@@ -1,0 +1,162 @@
+"""The cost model: what a plan reads, computes and keeps in memory, before it is run.
+
+An estimate from sizes alone. ``bytes_read`` counts each code or coordinate that a stage scores once, with
+the scale and the prefix norm that belong to it; ``operations`` counts multiply-adds (64-bit words of xor and
+popcount for binary). Measured figures of a search are in its result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kukla.nesting import Nesting
+from kukla.plan import Plan, Stage
+from kukla.precision import Precision
+
+__all__ = ["PlanCost", "StageCost", "bytes_per_row", "bytes_per_vector", "plan_cost"]
+
+NORM_BYTES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class StageCost:
+    """One stage for one query: candidates scored and kept, bytes read, operations."""
+
+    stage: Stage
+    scored: int
+    kept: int
+    bytes_per_vector: int
+    bytes_read: int
+    operations: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlanCost:
+    """A plan for one query over ``documents`` vectors.
+
+    ``resident_bytes`` is what the first stage scans and so keeps in memory; ``disk_bytes`` is everything
+    that the index stores of the vectors, touched only for shortlists (both without ids, text and metadata).
+    """
+
+    plan: Plan
+    k: int
+    documents: int
+    stages: tuple[StageCost, ...]
+    resident_bytes: int
+    disk_bytes: int
+    full_bytes: int
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes that one query reads in all stages."""
+        return sum(stage.bytes_read for stage in self.stages)
+
+    @property
+    def operations(self) -> int:
+        """Operations of one query in all stages."""
+        return sum(stage.operations for stage in self.stages)
+
+    @property
+    def memory_ratio(self) -> float:
+        """How many times smaller the scanned codes are than float32 vectors of the full dim."""
+        return self.full_bytes / self.resident_bytes if self.resident_bytes else float("inf")
+
+    def rows(self) -> list[tuple[str, str, str, str, str, str]]:
+        """The table of :meth:`__str__`: a header row, then one row a stage."""
+        header = ("stage", "scores", "keeps", "bytes/vector", "bytes read", "operations")
+        body = [
+            (
+                str(cost.stage),
+                f"{cost.scored:,}",
+                f"{cost.kept:,}",
+                f"{cost.bytes_per_vector:,}",
+                format_bytes(cost.bytes_read),
+                f"{cost.operations:,}",
+            )
+            for cost in self.stages
+        ]
+        return [header, *body]
+
+    def summary(self) -> str:
+        """One line: what stays in memory, what lies on disk."""
+        return (
+            f"{self.documents:,} documents, k={self.k}: {format_bytes(self.resident_bytes)} in memory "
+            f"({self.memory_ratio:.1f}x less than float32), {format_bytes(self.disk_bytes)} on disk, "
+            f"{format_bytes(self.bytes_read)} read per query"
+        )
+
+    def __str__(self) -> str:
+        rows = self.rows()
+        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+        lines = [
+            "  ".join(
+                [
+                    row[0].ljust(widths[0]),
+                    *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True)),
+                ]
+            )
+            for row in rows
+        ]
+        return "\n".join([*lines, self.summary()])
+
+
+def bytes_per_row(stage: Stage, nesting: Nesting, *, cosine: bool) -> int:
+    """Bytes of one document that a stage reads: its codes, their scales, and its prefix norm if needed."""
+    if stage.precision.is_float:
+        size = stage.precision.bytes_for(stage.dim)
+    else:
+        size = sum(stage.precision.bytes_for(high - low) for low, high in nesting.shells_of(stage.dim))
+    needs_norm = cosine and stage.dim < nesting.full and stage.precision is not Precision.BINARY
+    return size + (NORM_BYTES if needs_norm else 0)
+
+
+def bytes_per_vector(nesting: Nesting, precisions: Sequence[Precision], *, cosine: bool) -> int:
+    """Bytes that an index stores for one vector in all its precisions, prefix norms included."""
+    whole = sum(bytes_per_row(Stage(nesting.full, p), nesting, cosine=cosine) for p in precisions)
+    return whole + (NORM_BYTES * (len(nesting) - 1) if cosine else 0)
+
+
+def plan_cost(
+    plan: Plan,
+    nesting: Nesting,
+    precisions: Sequence[Precision],
+    *,
+    documents: int,
+    k: int,
+    cosine: bool = True,
+) -> PlanCost:
+    """The cost of ``plan`` for one query over ``documents`` vectors.
+
+    Raises
+    ------
+    PlanError
+        When the plan does not fit the nesting and the precisions.
+    """
+    plan.check(nesting, precisions)
+    stages = []
+    scored = documents
+    for stage in plan.stages:
+        kept = min(stage.kept(k), scored)
+        per_row = bytes_per_row(stage, nesting, cosine=cosine)
+        per_row_operations = -(-stage.dim // 64) if stage.precision is Precision.BINARY else stage.dim
+        stages.append(StageCost(stage, scored, kept, per_row, scored * per_row, scored * per_row_operations))
+        scored = kept
+    return PlanCost(
+        plan=plan,
+        k=k,
+        documents=documents,
+        stages=tuple(stages),
+        resident_bytes=stages[0].bytes_read,
+        disk_bytes=documents * bytes_per_vector(nesting, precisions, cosine=cosine),
+        full_bytes=documents * nesting.full * 4,
+    )
+
+
+def format_bytes(count: float) -> str:
+    """``1536`` as ``1.5 kB``: decimal units."""
+    units = ["B", "kB", "MB", "GB", "TB"]
+    while count >= 999.5 and len(units) > 1:
+        count /= 1000
+        units.pop(0)
+    return f"{count:.3g} {units[0]}"

@@ -1,0 +1,221 @@
+"""What ``Index.add`` accepts, turned into batches: arrays, texts, documents, vectors, or an iterable of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kukla.checks import check_vectors
+from kukla.document import Document, DocumentId
+from kukla.errors import InputError, VectorError
+from kukla.storage.store import Batch
+
+__all__ = ["Item", "check_id", "check_text", "make_batches"]
+
+Item = str | Document | Mapping[str, Any] | Sequence[float] | NDArray[np.floating[Any]]
+"""A text, a document (or a mapping with its fields), or a vector."""
+
+LONGEST_ID = 1024
+_FIELDS = ("id", "text", "metadata", "vector")
+
+
+@dataclass(slots=True)
+class _Rows:
+    """Rows collected so far; ``vectors`` holds arrays ``(n, dim)`` or ``None`` for a text to embed."""
+
+    ids: list[DocumentId | None] = field(default_factory=list)
+    texts: list[str | None] = field(default_factory=list)
+    metadata: list[Mapping[str, Any] | None] = field(default_factory=list)
+    vectors: list[NDArray[Any] | None] = field(default_factory=list)
+
+    def add(self, document: Document) -> None:
+        self.ids.append(document.id)
+        self.texts.append(document.text)
+        self.metadata.append(document.metadata)
+        self.vectors.append(None if document.vector is None else np.asarray(document.vector))
+
+
+def make_batches(
+    items: NDArray[Any] | Iterable[Item],
+    *,
+    ids: Iterable[DocumentId] | None,
+    texts: Iterable[str | None] | None,
+    metadata: Iterable[Mapping[str, Any] | None] | None,
+    dim: int,
+    prepare: Callable[..., NDArray[np.float32]],
+    encode: Callable[[Sequence[str]], NDArray[np.float32]],
+    rows: int,
+) -> Iterator[Batch]:
+    """Batches of at most ``rows`` checked rows, their vectors made what is stored by ``prepare``.
+
+    Raises
+    ------
+    InputError
+        Naming the row, counted over all batches, and what is wrong with it.
+    """
+    done = 0
+    extras = [None if extra is None else iter(extra) for extra in (ids, texts, metadata)]
+    for chunk in _chunks(items, rows):
+        count = len(chunk.vectors) if isinstance(chunk, _Rows) else len(chunk)
+        given = [None if extra is None else list(islice(extra, count)) for extra in extras]
+        for name, values in zip(("ids", "texts", "metadata"), given, strict=True):
+            if values is not None and len(values) < count:
+                raise InputError(f"{name} ended after {done + len(values)}, but there are more items")
+        collected = (
+            chunk if isinstance(chunk, _Rows) else _Rows([None] * count, [None] * count, [None] * count)
+        )
+        batch_ids = cast("list[Any]", given[0] if given[0] is not None else collected.ids)
+        batch_texts = [check_text(text, done + i) for i, text in enumerate(given[1] or collected.texts)]
+        batch_metadata = [
+            encode_metadata(value, done + i) for i, value in enumerate(given[2] or collected.metadata)
+        ]
+        array = (
+            chunk
+            if isinstance(chunk, np.ndarray)
+            else _vectors(collected.vectors, batch_texts, dim, done, encode)
+        )
+        checked = np.atleast_2d(check_vectors(array, dim=dim, first_row=done))
+        yield Batch(
+            ids=_check_ids(batch_ids, done),
+            vectors=prepare(checked, first_row=done),
+            texts=batch_texts,
+            metadata=batch_metadata,
+        )
+        done += count
+    for name, extra in zip(("ids", "texts", "metadata"), extras, strict=True):
+        if extra is not None and next(extra, _END) is not _END:
+            raise InputError(f"there are more {name} than items ({done})")
+
+
+_END = object()
+
+
+def _chunks(items: NDArray[Any] | Iterable[Item], rows: int) -> Iterator[NDArray[Any] | _Rows]:
+    if isinstance(items, str | Document | Mapping):
+        raise InputError(f"add takes many items; put the one {type(items).__name__} into a list")
+    if isinstance(items, np.ndarray):
+        whole = np.atleast_2d(items)
+        for start in range(0, len(whole), rows):
+            yield whole[start : start + rows]
+        return
+    collected = _Rows()
+    for number, item in enumerate(items):
+        if isinstance(item, np.ndarray) and item.ndim == 2:
+            if collected.vectors:
+                yield collected
+                collected = _Rows()
+            yield from _chunks(item, rows)
+            continue
+        collected.add(_document(item, number))
+        if len(collected.vectors) >= rows:
+            yield collected
+            collected = _Rows()
+    if collected.vectors:
+        yield collected
+
+
+def _document(item: Any, row: int) -> Document:
+    if isinstance(item, Document):
+        return item
+    if isinstance(item, str):
+        return Document(text=item)
+    if isinstance(item, Mapping):
+        unknown = [key for key in item if key not in _FIELDS]
+        if unknown:
+            raise InputError(f"item {row} has the field {unknown[0]!r}; allowed: {', '.join(_FIELDS)}")
+        return Document(**{"metadata": {}, **item})
+    try:
+        return Document(vector=np.asarray(item))
+    except ValueError:
+        raise VectorError(f"item {row} is no text, document or vector: {item!r}") from None
+
+
+def _vectors(
+    vectors: Sequence[NDArray[Any] | None],
+    texts: Sequence[str | None],
+    dim: int,
+    first_row: int,
+    encode: Callable[[Sequence[str]], NDArray[np.float32]],
+) -> NDArray[Any]:
+    """One array of the given vectors and the embedded texts."""
+    to_embed: list[str] = []
+    for i, (vector, text) in enumerate(zip(vectors, texts, strict=True)):
+        if vector is not None and vector.shape != (dim,):
+            raise VectorError(f"row {first_row + i}: a vector must have shape ({dim},), got {vector.shape}")
+        if vector is None:
+            if text is None:
+                raise InputError(f"row {first_row + i} has neither a text nor a vector")
+            to_embed.append(text)
+    if not to_embed:
+        return np.stack([vector for vector in vectors if vector is not None])
+    embedded = encode(to_embed)
+    if len(to_embed) == len(vectors):
+        return embedded
+    fresh = iter(embedded)
+    return np.stack([next(fresh) if vector is None else vector for vector in vectors])
+
+
+def _check_ids(ids: Sequence[Any], first_row: int) -> list[int] | list[str] | None:
+    if all(id_ is None for id_ in ids):
+        return None
+    checked = [check_id(id_, row=first_row + i) for i, id_ in enumerate(ids)]
+    kinds = {type(id_) for id_ in checked}
+    if len(kinds) > 1:
+        raise InputError("ids must be all integers or all strings, got both")
+    return cast("list[int] | list[str]", checked)
+
+
+def check_id(id_: Any, *, row: int | None = None) -> DocumentId:
+    """An id as int or str, or an ``InputError``."""
+    where = "" if row is None else f"row {row}: "
+    if isinstance(id_, np.integer):
+        id_ = int(id_)
+    if isinstance(id_, bool) or not isinstance(id_, int | str):
+        raise InputError(f"{where}an id must be an integer or a string, got {id_!r}")
+    if isinstance(id_, int) and not -(2**63) <= id_ < 2**63:
+        raise InputError(f"{where}the id {id_} does not fit 64 bits")
+    if isinstance(id_, str):
+        if not 0 < len(id_) <= LONGEST_ID:
+            raise InputError(f"{where}an id must have 1 to {LONGEST_ID} characters, got {len(id_)}")
+        _check_unicode(id_, f"{where}the id")
+    return id_
+
+
+def check_text(text: Any, row: int) -> str | None:
+    """A text or ``None``, or an ``InputError``."""
+    if text is not None:
+        if not isinstance(text, str):
+            raise InputError(f"row {row}: a text must be a string, got {type(text).__name__}")
+        _check_unicode(text, f"row {row}: the text")
+    return text
+
+
+def encode_metadata(metadata: Any, row: int) -> str | None:
+    """Metadata as JSON, or ``None`` where there is none; ``InputError`` for what JSON cannot hold."""
+    if not metadata and (metadata is None or isinstance(metadata, Mapping)):
+        return None
+    if not isinstance(metadata, Mapping) or not all(isinstance(key, str) for key in metadata):
+        raise InputError(f"row {row}: metadata must be a mapping with string keys, got {metadata!r}")
+    try:
+        encoded = json.dumps(dict(metadata), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"row {row}: metadata must be JSON ({error})") from None
+    _check_unicode(encoded, f"row {row}: the metadata")
+    if "\\u0000" in encoded:
+        raise InputError(f"row {row}: metadata must not hold NUL characters")
+    return encoded
+
+
+def _check_unicode(text: str, what: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"{what} holds a lone surrogate at character {error.start}: it is not Unicode"
+        ) from None

@@ -1,0 +1,284 @@
+"""Plan: an immutable sequence of stages, cheap to exact.
+
+The text form is ``256:binary@200 > 1536:int8@20 > 1536:float32``: score every document on the sign bits
+of its 256-prefix and keep 200, score those in int8 on all 1536 dims and keep 20, score those in float32.
+``@200`` keeps 200 candidates; ``@20x`` keeps 20 times ``k``. Parse and print are inverse.
+The adaptive retrieval of Kusupati et al. (arXiv 2205.13147, section 4.3) is a plan of two float stages.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+from kukla.checks import check_count, check_dim
+from kukla.errors import InputError, PlanError
+from kukla.nesting import Nesting
+from kukla.precision import Precision
+
+__all__ = ["Plan", "Stage"]
+
+_STAGE = re.compile(r"(?P<dim>\d+):(?P<precision>\w+)(?:@(?P<keep>\d+(?:\.\d+)?)(?P<times>x)?)?")
+_FORM = "DIM:PRECISION@KEEP, for instance 256:binary@200 or 256:int8@20x; the last stage has no @KEEP"
+
+DEFAULT_OVERSAMPLING = (20.0, 4.0)
+"""Candidates per result that the default plan keeps after its first and its second stage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One step of a search: score candidates at (``dim``, ``precision``), keep the best.
+
+    Parameters
+    ----------
+    dim : int
+        The prefix length, renormalised for a cosine index.
+    precision : Precision
+    keep : int, optional
+        How many candidates to keep. ``None`` in the last stage, which keeps ``k``.
+    oversampling : float, optional
+        Instead of ``keep``: how many candidates to keep for each of the ``k`` results.
+    """
+
+    dim: int
+    precision: Precision
+    keep: int | None = None
+    oversampling: float | None = None
+
+    def __post_init__(self) -> None:
+        try:
+            object.__setattr__(self, "dim", check_dim(self.dim, what="the dim of a stage"))
+            object.__setattr__(self, "precision", _precision(self.precision))
+            if self.keep is not None:
+                object.__setattr__(self, "keep", check_count(self.keep, what="keep"))
+        except InputError as error:
+            raise PlanError(str(error)) from None
+        if self.keep is not None and self.oversampling is not None:
+            raise PlanError(f"a stage has keep or oversampling, got {self.keep} and {self.oversampling}")
+        if self.oversampling is not None:
+            object.__setattr__(self, "oversampling", check_oversampling(self.oversampling))
+
+    @property
+    def bits_per_vector(self) -> int:
+        """What orders stages: later ones look at more bits."""
+        return self.dim * self.precision.bits
+
+    def kept(self, k: int) -> int:
+        """How many candidates this stage keeps for ``k`` results: never fewer than ``k``."""
+        if self.keep is not None:
+            return max(self.keep, k)
+        return math.ceil(self.oversampling * k) if self.oversampling is not None else k
+
+    @classmethod
+    def parse(cls, text: str) -> Stage:
+        """A stage from ``256:binary@200``."""
+        match = _STAGE.fullmatch(text.strip())
+        if match is None:
+            raise PlanError(f"cannot read the stage {text.strip()!r}; a stage is {_FORM}")
+        keep, times = match["keep"], match["times"]
+        if keep is not None and times is None and "." in keep:
+            raise PlanError(f"@{keep} in {text.strip()!r} must be a whole number, or end in x")
+        return cls(
+            dim=int(match["dim"]),
+            precision=_precision(match["precision"]),
+            keep=int(keep) if keep is not None and times is None else None,
+            oversampling=float(keep) if keep is not None and times is not None else None,
+        )
+
+    def __str__(self) -> str:
+        if self.keep is not None:
+            return f"{self.dim}:{self.precision.value}@{self.keep}"
+        if self.oversampling is not None:
+            return f"{self.dim}:{self.precision.value}@{self.oversampling:.12g}x"
+        return f"{self.dim}:{self.precision.value}"
+
+    __repr__ = __str__
+
+
+def _precision(name: str) -> Precision:
+    try:
+        return Precision.parse(name)
+    except InputError as error:
+        raise PlanError(str(error)) from None
+
+
+def check_oversampling(value: float) -> float:
+    """``value`` as a finite float of at least 1, or a ``PlanError``."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value < math.inf:
+        raise PlanError(f"oversampling must be a number, at least 1, got {value!r}")
+    return float(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Stages from cheap to exact: a value that can be hashed, compared, printed and parsed.
+
+    Parameters
+    ----------
+    stages : iterable of Stage
+        Each stage but the last says how many candidates it keeps, and looks at fewer bits per vector than
+        the stage after it; shortlists do not grow.
+
+    Raises
+    ------
+    PlanError
+
+    Examples
+    --------
+    >>> plan = Plan.parse("256:binary@200 > 1536:float32")
+    >>> plan.stages[0].keep
+    200
+    >>> plan
+    256:binary@200 > 1536:float32
+    """
+
+    stages: tuple[Stage, ...]
+
+    def __init__(self, stages: Iterable[Stage]) -> None:
+        object.__setattr__(self, "stages", tuple(stages))
+        if not self.stages:
+            raise PlanError("a plan needs at least one stage, got none")
+        *shortlists, last = self.stages
+        for stage in shortlists:
+            if stage.keep is None and stage.oversampling is None:
+                raise PlanError(f"stage {stage} of {self} must say how many it keeps: {_FORM}")
+        if last.keep is not None or last.oversampling is not None:
+            raise PlanError(f"the last stage of {self} keeps k results and takes no @KEEP")
+        for cheap, dear in pairwise(self.stages):
+            if dear.bits_per_vector <= cheap.bits_per_vector:
+                raise PlanError(
+                    f"stage {dear} of {self} looks at {dear.bits_per_vector} bits per vector, not more than "
+                    f"the {cheap.bits_per_vector} of the stage before it"
+                )
+        for wide, narrow in pairwise(shortlists):
+            if _grows(wide, narrow):
+                raise PlanError(f"stage {narrow} of {self} keeps more than the stage before it hands over")
+
+    @classmethod
+    def parse(cls, text: str) -> Plan:
+        """A plan from its text form."""
+        if not isinstance(text, str):
+            raise PlanError(f"a plan's text form is a string, got {type(text).__name__}")
+        return cls(Stage.parse(part) for part in text.split(">"))
+
+    @classmethod
+    def of(cls, plan: Plan | str) -> Plan:
+        """A plan as it is, or parsed."""
+        return plan if isinstance(plan, Plan) else cls.parse(plan)
+
+    @classmethod
+    def default(cls, nesting: Nesting, precisions: Sequence[Precision]) -> Plan:
+        """The plan of an index that has not been calibrated.
+
+        It takes no risk with prefixes that nobody has measured: every stage looks at the full dim, first
+        in the cheapest precision that the index keeps (20 candidates a result), then in int8 (4 a result),
+        then in floats.
+        """
+        kept = sorted(set(precisions), key=lambda precision: precision.bits)
+        quantised = [precision for precision in kept if not precision.is_float]
+        stages = [
+            Stage(nesting.full, precision, oversampling=DEFAULT_OVERSAMPLING[i])
+            for i, precision in enumerate(quantised)
+        ]
+        return cls([*stages, Stage(nesting.full, kept[-1])])
+
+    @property
+    def dims(self) -> tuple[int, ...]:
+        """The prefix length of each stage."""
+        return tuple(stage.dim for stage in self.stages)
+
+    def check(self, nesting: Nesting, precisions: Sequence[Precision]) -> None:
+        """Raise ``PlanError`` unless an index with this nesting and these precisions can run the plan."""
+        for stage in self.stages:
+            if stage.dim not in nesting.dims:
+                allowed = ", ".join(map(str, nesting))
+                raise PlanError(f"stage {stage}: dim {stage.dim} is not in the nesting; allowed: {allowed}")
+            if stage.precision not in precisions:
+                allowed = ", ".join(precision.value for precision in precisions)
+                raise PlanError(
+                    f"stage {stage}: the index keeps no {stage.precision.value}; it keeps: {allowed}"
+                )
+
+    def adjust(
+        self,
+        *,
+        dims: int | None = None,
+        shortlist: int | None = None,
+        oversampling: float | None = None,
+    ) -> Plan:
+        """This plan with another first stage: its prefix length and how many candidates it keeps.
+
+        Parameters
+        ----------
+        dims : int, optional
+            The prefix length of the first stage.
+        shortlist, oversampling : optional
+            How many candidates the first stage keeps: a count, or a multiple of ``k``. Later stages that
+            would keep more keep as many.
+
+        Raises
+        ------
+        PlanError
+            When both ``shortlist`` and ``oversampling`` are given, or the plan has one stage only and so
+            no shortlist.
+        """
+        if dims is None and shortlist is None and oversampling is None:
+            return self
+        if shortlist is not None and oversampling is not None:
+            raise PlanError(f"give shortlist or oversampling, got {shortlist} and {oversampling}")
+        first, *rest = self.stages
+        if dims is not None:
+            first = replace(first, dim=dims)
+            rest = [stage for stage in rest if stage.bits_per_vector > first.bits_per_vector]
+        if shortlist is not None or oversampling is not None:
+            if not rest:
+                raise PlanError(f"{self} has one stage and so no shortlist to change")
+            first = replace(first, keep=shortlist, oversampling=oversampling)
+        elif not rest:
+            first = replace(first, keep=None, oversampling=None)
+        capped = [
+            replace(stage, keep=first.keep, oversampling=first.oversampling)
+            if _grows(first, stage)
+            else stage
+            for stage in rest
+        ]
+        return Plan([first, *capped])
+
+    def to_dict(self) -> dict[str, Any]:
+        """``{"stages": [{"dim": 256, "precision": "binary", "keep": 200}, ...]}``."""
+        return {"stages": [_stage_dict(stage) for stage in self.stages]}
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Plan:
+        """The inverse of :meth:`to_dict`."""
+        try:
+            return cls(Stage(**stage) for stage in value["stages"])
+        except (KeyError, TypeError) as error:
+            raise PlanError(f"not a plan: {dict(value)!r} ({error})") from None
+
+    def __str__(self) -> str:
+        return " > ".join(map(str, self.stages))
+
+    __repr__ = __str__
+
+
+def _grows(wide: Stage, narrow: Stage) -> bool:
+    """Whether ``narrow`` keeps more than ``wide`` for every k (counts and multiples compare alike only)."""
+    if wide.keep is not None and narrow.keep is not None:
+        return narrow.keep > wide.keep
+    if wide.oversampling is not None and narrow.oversampling is not None:
+        return narrow.oversampling > wide.oversampling
+    return False
+
+
+def _stage_dict(stage: Stage) -> dict[str, Any]:
+    result: dict[str, Any] = {"dim": stage.dim, "precision": stage.precision.value}
+    if stage.keep is not None:
+        result["keep"] = stage.keep
+    if stage.oversampling is not None:
+        result["oversampling"] = stage.oversampling
+    return result

@@ -1,0 +1,95 @@
+"""Projection: what makes prefixes good.
+
+A model trained with the Matryoshka loss needs none (:class:`Identity`). For other models an orthonormal
+map, applied to documents and queries alike, moves what matters into the first coordinates without
+changing a single full-dim score. Every projection has the same interface, and an index carries its own.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kukla.checks import check_dim
+from kukla.errors import InputError, NewerFormatError
+
+__all__ = ["Identity", "Projection"]
+
+
+class Projection(ABC):
+    """A map from the vectors of a space to the vectors that an index stores.
+
+    Subclasses set ``kind``, by which :meth:`from_dict` finds them again.
+    """
+
+    kind: ClassVar[str]
+    _kinds: ClassVar[dict[str, type[Projection]]] = {}
+
+    def __init_subclass__(cls, **kwargs: object) -> None:
+        super().__init_subclass__(**kwargs)
+        Projection._kinds[cls.kind] = cls
+
+    dim_in: int
+    dim_out: int
+
+    @abstractmethod
+    def transform(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Project rows ``(n, dim_in)`` to ``(n, dim_out)``, float32. Not renormalised."""
+
+    @abstractmethod
+    def inverse(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Undo :meth:`transform` for rows ``(n, dim_out)``: exact, up to rounding, where orthonormal."""
+
+    @abstractmethod
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able parameters, ``kind`` included."""
+
+    @classmethod
+    @abstractmethod
+    def _from_dict(cls, parameters: Mapping[str, Any]) -> Projection: ...
+
+    @staticmethod
+    def from_dict(parameters: Mapping[str, Any]) -> Projection:
+        """The projection that :meth:`to_dict` described.
+
+        Raises
+        ------
+        NewerFormatError
+            When this version of Kukla does not know the kind.
+        """
+        kind = parameters.get("kind")
+        if kind not in Projection._kinds:
+            known = ", ".join(sorted(Projection._kinds))
+            raise NewerFormatError(f"unknown projection {kind!r}; this version knows: {known}")
+        return Projection._kinds[kind]._from_dict(parameters)
+
+
+class Identity(Projection):
+    """No change: for models that were trained with nested dims."""
+
+    kind = "identity"
+
+    def __init__(self, dim: int) -> None:
+        self.dim_in = self.dim_out = check_dim(dim, what="the dim of a projection")
+
+    def transform(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        return vectors
+
+    def inverse(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        return vectors
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"kind": self.kind, "dim": self.dim_in}
+
+    @classmethod
+    def _from_dict(cls, parameters: Mapping[str, Any]) -> Identity:
+        if not isinstance(parameters.get("dim"), int):
+            raise InputError(f"an identity projection needs an integer dim, got {parameters.get('dim')!r}")
+        return cls(parameters["dim"])
+
+    def __repr__(self) -> str:
+        return f"Identity({self.dim_in})"

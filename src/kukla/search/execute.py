@@ -1,0 +1,168 @@
+"""Executing a plan over the segments of a view.
+
+Candidates are numbered by row over all segments (``View.starts``). Inside a segment rows are in id order;
+where equal scores of two segments compete for the last places, their ids are read and decide.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kukla.cost import bytes_per_row
+from kukla.nesting import Nesting
+from kukla.plan import Plan
+from kukla.search.result import StageReport
+from kukla.search.stages import Mask, Rows, Scorer, Scores, make_scorer
+from kukla.storage.store import View
+
+__all__ = ["execute"]
+
+Found = tuple[NDArray[Any], Scores, tuple[StageReport, ...]]
+
+
+def execute(
+    plan: Plan,
+    queries: NDArray[np.float32],
+    k: int,
+    view: View,
+    masks: Sequence[Mask],
+    nesting: Nesting,
+    *,
+    cosine: bool,
+    threads: int,
+) -> Found:
+    """Run a plan.
+
+    Parameters
+    ----------
+    plan : Plan
+        Checked against the nesting.
+    queries : ndarray of float32, shape (n_queries, full)
+        Projected, and of length 1 for cosine.
+    k : int
+    masks : sequence of bool arrays or None
+        The rows of each segment that may be returned (``None``: all).
+
+    Returns
+    -------
+    ids : ndarray, shape (n_queries, min(k, allowed rows))
+    scores : ndarray of float32, same shape
+    reports : tuple of StageReport
+    """
+    starts = view.starts
+    if not view.segments:
+        empty = tuple(StageReport(stage, 0, 0, 0, 0.0) for stage in plan.stages)
+        return (
+            np.empty((len(queries), 0), dtype=np.int64),
+            np.empty((len(queries), 0), dtype=np.float32),
+            empty,
+        )
+    allowed = sum(
+        segment.rows if mask is None else int(np.count_nonzero(mask))
+        for segment, mask in zip(view.segments, masks, strict=True)
+    )
+    rows: Rows = np.empty((len(queries), 0), dtype=np.int64)
+    scores: Scores = np.empty(rows.shape, dtype=np.float32)
+    reports = []
+    for i, stage in enumerate(plan.stages):
+        started = time.perf_counter()
+        scorer = make_scorer(stage, queries, nesting, cosine=cosine)
+        keep = min(stage.kept(k), allowed)
+        if i == 0:
+            scored = allowed
+            rows, scores = _scan(scorer, view, masks, starts, keep, threads)
+        else:
+            scored = rows.shape[1]
+            scores = _rescore(scorer, rows, view, starts, threads)
+        rows, scores = _best(rows, scores, keep, view, starts, ordered=i == len(plan.stages) - 1)
+        reports.append(
+            StageReport(
+                stage=stage,
+                scored=scored * len(queries),
+                kept=rows.size,
+                bytes_read=scored * len(queries) * bytes_per_row(stage, nesting, cosine=cosine),
+                seconds=time.perf_counter() - started,
+            )
+        )
+    return _ids(view, starts, rows), scores, tuple(reports)
+
+
+def _scan(
+    scorer: Scorer, view: View, masks: Sequence[Mask], starts: Rows, keep: int, threads: int
+) -> tuple[Rows, Scores]:
+    found = [
+        scorer.scan(segment, keep, mask, threads) for segment, mask in zip(view.segments, masks, strict=True)
+    ]
+    rows = [part + start for (part, _), start in zip(found, starts, strict=False)]
+    return np.concatenate(rows, axis=1), np.concatenate([part for _, part in found], axis=1)
+
+
+def _rescore(scorer: Scorer, rows: Rows, view: View, starts: Rows, threads: int) -> Scores:
+    if len(view.segments) == 1:
+        return scorer.score(view.segments[0], np.ascontiguousarray(rows), threads)
+    scores: Scores = np.empty(rows.shape, dtype=np.float32)
+    for i, segment in enumerate(view.segments):
+        inside = (rows >= starts[i]) & (rows < starts[i + 1])
+        counts = inside.sum(axis=1)
+        if not counts.any():
+            continue
+        # Queries have different numbers of candidates here: pad with row 0 to one rectangular call.
+        columns = np.argsort(~inside, axis=1, kind="stable")[:, : counts.max()]
+        real = np.take_along_axis(inside, columns, axis=1)
+        local = np.where(real, np.take_along_axis(rows, columns, axis=1) - starts[i], 0)
+        part = scorer.score(segment, local, threads)
+        query, column = np.nonzero(real)
+        scores[query, columns[query, column]] = part[query, column]
+    return scores
+
+
+def _best(
+    rows: Rows, scores: Scores, keep: int, view: View, starts: Rows, *, ordered: bool
+) -> tuple[Rows, Scores]:
+    """The best ``keep`` of each query by descending score, then ascending id; in that order if ``ordered``."""
+    best_rows = np.empty((len(rows), keep), dtype=np.int64)
+    best_scores = np.empty((len(rows), keep), dtype=np.float32)
+    for i in range(len(rows)):
+        chosen = _select(rows[i], scores[i], keep, view, starts)
+        if ordered:
+            ranks = _ranks(rows[i][chosen], scores[i][chosen], view, starts)
+            chosen = chosen[np.lexsort((ranks, -scores[i][chosen]))]
+        best_rows[i], best_scores[i] = rows[i][chosen], scores[i][chosen]
+    return best_rows, best_scores
+
+
+def _select(rows: Rows, scores: Scores, keep: int, view: View, starts: Rows) -> NDArray[np.int64]:
+    if keep >= len(scores):
+        return np.arange(len(scores))
+    threshold = np.partition(scores, len(scores) - keep)[len(scores) - keep]
+    above = np.flatnonzero(scores > threshold)
+    tied = np.flatnonzero(scores == threshold)
+    wanted = keep - len(above)
+    if len(tied) > wanted:
+        tied = tied[np.argsort(_ids(view, starts, rows[tied]), kind="stable")[:wanted]]
+    return np.concatenate([above, tied])
+
+
+def _ranks(rows: Rows, scores: Scores, view: View, starts: Rows) -> NDArray[Any]:
+    """Numbers that order equal scores by id; ids are read only where scores are equal."""
+    if len(view.segments) == 1 or len(np.unique(scores)) == len(scores):
+        return rows
+    return np.argsort(np.argsort(_ids(view, starts, rows), kind="stable"))
+
+
+def _ids(view: View, starts: Rows, rows: Rows) -> NDArray[Any]:
+    """The ids of rows numbered over all segments, in the shape of ``rows``."""
+    if len(view.segments) == 1:
+        return np.array(view.segments[0].ids(rows))
+    integer = bool(view.segments) and view.segments[0].integer_ids
+    result = np.empty(rows.shape, dtype=np.int64 if integer else object)
+    which = np.searchsorted(starts, rows, side="right") - 1
+    for i in np.unique(which):
+        chosen = which == i
+        result[chosen] = view.segments[i].ids(rows[chosen] - starts[i])
+    return result

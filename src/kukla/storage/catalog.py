@@ -1,0 +1,230 @@
+"""The catalog: one SQLite file with settings, documents, deletions and the list of live segments.
+
+Everything becomes visible with a commit of this file. Readers work on SQLite's snapshot (WAL mode) and are
+never blocked; one writer at a time holds ``BEGIN IMMEDIATE``, which the system releases when a process dies.
+Reads and writes of one process have a connection each, so its own writes do not block its reads either.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+import threading
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from kukla.errors import (
+    ChecksumError,
+    ForeignFileError,
+    IndexMissingError,
+    LockedError,
+    NewerFormatError,
+    StorageError,
+    WriteError,
+)
+
+__all__ = ["CATALOG_VERSION", "Catalog", "put_setting", "text_checksum"]
+
+APPLICATION_ID = 0x4B554B4C  # "KUKL"
+CATALOG_VERSION = 1
+
+_SCHEMA = f"""
+PRAGMA application_id = {APPLICATION_ID};
+PRAGMA user_version = {CATALOG_VERSION};
+CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL, crc INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE segments (number INTEGER PRIMARY KEY AUTOINCREMENT, rows INTEGER NOT NULL, bytes INTEGER NOT NULL);
+CREATE TABLE deleted (segment INTEGER, position INTEGER, PRIMARY KEY (segment, position)) WITHOUT ROWID;
+CREATE TABLE documents (
+    key INTEGER PRIMARY KEY AUTOINCREMENT, id NOT NULL UNIQUE, text TEXT, metadata TEXT, crc INTEGER NOT NULL
+);
+"""
+
+
+def text_checksum(*parts: str | None) -> int:
+    """CRC-32 of strings, ``None`` told apart from an empty string."""
+    crc = 0
+    for part in parts:
+        crc = zlib.crc32(b"\0" if part is None else b"\1" + part.encode(), crc)
+    return crc
+
+
+class Catalog:
+    """``catalog.sqlite``; safe to use from several threads.
+
+    Parameters
+    ----------
+    path : Path
+    timeout_seconds : float
+        How long a writer waits for another one.
+    read_only : bool
+    """
+
+    def __init__(self, path: Path, *, timeout_seconds: float, read_only: bool) -> None:
+        self.path = path
+        self.timeout_seconds = timeout_seconds
+        self.read_only = read_only
+        self._read_lock, self._write_lock = threading.RLock(), threading.Lock()
+        if not path.is_file():
+            raise IndexMissingError(f"there is no Kukla index at {path.parent}")
+        with path.open("rb") as file:
+            start = file.read(16)
+        if start != b"SQLite format 3\0"[: len(start)] or not start:
+            raise ForeignFileError(f"{path} is not a Kukla catalog: it starts with {start!r}")
+        with self._errors():
+            self._reader = self._connect()
+            self._check_version()
+            self._writer = None if read_only else self._connect()
+
+    @classmethod
+    def create(cls, path: Path, settings: Mapping[str, Any]) -> None:
+        """Write a new catalog beside ``path`` and rename it into place."""
+        temporary = path.with_suffix(".tmp")
+        temporary.unlink(missing_ok=True)
+        connection = sqlite3.connect(temporary, isolation_level=None)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.executescript("BEGIN;" + _SCHEMA + "COMMIT;")
+            connection.executemany("INSERT INTO settings VALUES (?, ?, ?)", map(_setting, settings.items()))
+        finally:
+            connection.close()
+        temporary.rename(path)
+
+    def _connect(self) -> sqlite3.Connection:
+        mode = "ro" if self.read_only else "rw"
+        # A folder that cannot be written has no room for SQLite's -shm file; nobody else can write either.
+        if self.read_only and not os.access(self.path.parent, os.W_OK):
+            mode = "ro&immutable=1"
+        connection = sqlite3.connect(
+            f"{self.path.absolute().as_uri()}?mode={mode}",
+            uri=True,
+            timeout=self.timeout_seconds,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        if not self.read_only:
+            connection.execute("PRAGMA synchronous = FULL")
+        return connection
+
+    def _check_version(self) -> None:
+        found = self._reader.execute("PRAGMA application_id").fetchone()[0]
+        if found != APPLICATION_ID:
+            raise ForeignFileError(
+                f"{self.path} is a SQLite file, but not a Kukla catalog (application id {found:#x})"
+            )
+        version = self._reader.execute("PRAGMA user_version").fetchone()[0]
+        if version > CATALOG_VERSION:
+            raise NewerFormatError(
+                f"{self.path} has catalog version {version}; this Kukla reads up to {CATALOG_VERSION}: upgrade it"
+            )
+
+    def settings(self) -> dict[str, Any]:
+        """All settings, checked and decoded."""
+        with self.read() as connection:
+            result = {}
+            for name, value, crc in connection.execute("SELECT name, value, crc FROM settings"):
+                if text_checksum(name, value) != crc:
+                    raise ChecksumError(f"{self.path}: the setting {name!r} does not match its checksum")
+                result[name] = json.loads(value)
+            return result
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[sqlite3.Connection]:
+        """One consistent snapshot for several queries."""
+        with self._read_lock, self._errors():
+            self._reader.execute("BEGIN")
+            try:
+                yield self._reader
+            finally:
+                self._reader.execute("ROLLBACK")
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[sqlite3.Connection]:
+        """One atomic change: committed when the block ends, rolled back when it raises.
+
+        Raises
+        ------
+        LockedError
+            When another writer did not finish within ``timeout_seconds``.
+        WriteError
+            When the index was opened read-only, or the disk is full.
+        """
+        if self._writer is None:
+            raise WriteError(f"{self.path.parent} was opened read-only")
+        if not self._write_lock.acquire(timeout=self.timeout_seconds):
+            raise self._locked()
+        try:
+            with self._errors():
+                self._writer.execute("BEGIN IMMEDIATE")
+                try:
+                    yield self._writer
+                    self._writer.execute("COMMIT")
+                finally:
+                    if self._writer.in_transaction:
+                        self._writer.execute("ROLLBACK")
+        finally:
+            self._write_lock.release()
+
+    def integrity(self) -> None:
+        """SQLite's own check of the whole file, and every row's checksum."""
+        with self.read() as connection:
+            problem = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
+            if problem != "ok":
+                raise ChecksumError(f"{self.path} is damaged: {problem}")
+            for id_, text, metadata, crc in connection.execute(
+                "SELECT id, text, metadata, crc FROM documents"
+            ):
+                self.check_document(id_, text, metadata, crc)
+        self.settings()
+
+    def check_document(self, id_: int | str, text: str | None, metadata: str | None, crc: int) -> None:
+        """Raise ``ChecksumError`` unless a document row is what was written."""
+        if text_checksum(str(id_), text, metadata) != crc:
+            raise ChecksumError(f"{self.path}: document {id_!r} does not match its checksum")
+
+    def close(self) -> None:
+        """Close the connection; further use raises ``StorageError``."""
+        with self._read_lock, self._write_lock:
+            self._reader.close()
+            if self._writer is not None:
+                self._writer.close()
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.DatabaseError, sqlite3.ProgrammingError) as error:
+            self._raise(error)
+
+    def _locked(self) -> LockedError:
+        return LockedError(
+            f"another writer holds {self.path.parent}; waited {self.timeout_seconds:g} s "
+            "(raise timeout_seconds to wait longer)"
+        )
+
+    def _raise(self, error: sqlite3.Error) -> NoReturn:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise self._locked() from error
+        if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR):
+            raise WriteError(f"could not write {self.path}: {error}") from error
+        if code == sqlite3.SQLITE_NOTADB:
+            raise ForeignFileError(f"{self.path} is not a Kukla catalog: {error}") from error
+        if code == sqlite3.SQLITE_CORRUPT:
+            raise ChecksumError(f"{self.path} is damaged: {error}") from error
+        if "closed" in str(error):
+            raise StorageError(f"the index at {self.path.parent} is closed") from error
+        raise StorageError(f"{self.path}: {error}") from error
+
+
+def put_setting(connection: sqlite3.Connection, name: str, value: Any) -> None:
+    """Write a setting inside a :meth:`Catalog.write` transaction."""
+    connection.execute("INSERT OR REPLACE INTO settings VALUES (?, ?, ?)", _setting((name, value)))
+
+
+def _setting(item: tuple[str, Any]) -> tuple[str, str, int]:
+    name, value = item[0], json.dumps(item[1])
+    return name, value, text_checksum(name, value)

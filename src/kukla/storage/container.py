@@ -1,0 +1,261 @@
+"""The segment file: a checksummed header and named arrays, written once and memory-mapped.
+
+Layout (little-endian; ``docs/format.md`` is normative)::
+
+    0   8 bytes   magic "KUKLASEG"
+    8   uint32    format version
+    12  uint32    length of the header JSON, at most 1 MiB
+    16  uint32    CRC-32 of the header JSON
+    20  uint32    zero
+    24  JSON      {"bytes": file size, "sections": [{name, dtype, shape, offset, bytes, crc32}], ...}
+    ..  sections  each at the next multiple of 64 after what precedes it, zero filled between
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import struct
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kukla.errors import ChecksumError, ForeignFileError, NewerFormatError, TruncatedFileError, WriteError
+
+__all__ = ["FORMAT_VERSION", "Section", "open_container", "verify_container", "write_container"]
+
+MAGIC = b"KUKLASEG"
+FORMAT_VERSION = 1
+ALIGNMENT = 64
+LARGEST_HEADER = 1 << 20
+CHECK_BYTES = 1 << 24
+DTYPES = ("<i8", "<u8", "<f4", "<f2", "|i1", "|u1")
+_PREFIX = struct.Struct("<8sIIII")
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A named array to write: its whole shape, and its rows chunk by chunk."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    chunks: Callable[[], Iterable[NDArray[Any]]]
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return prod(self.shape) * np.dtype(self.dtype).itemsize
+
+
+def _aligned(offset: int) -> int:
+    return -(-offset // ALIGNMENT) * ALIGNMENT
+
+
+def write_container(path: Path, sections: Sequence[Section], attributes: Mapping[str, Any]) -> int:
+    """Write a file beside ``path``, sync it to disk and rename it into place.
+
+    Parameters
+    ----------
+    path : Path
+        Must not exist yet: segments are immutable.
+    sections : sequence of Section
+    attributes : mapping
+        JSON-able, stored in the header.
+
+    Returns
+    -------
+    int
+        Bytes written.
+
+    Raises
+    ------
+    WriteError
+        Disk full, no permission. Nothing is left behind at ``path``.
+    """
+    temporary = path.with_suffix(".tmp")
+    try:
+        with temporary.open("wb") as file:
+            size = _write(file, sections, attributes)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise WriteError(f"could not write {path}: {error.strerror or error}") from error
+    return size
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames inside ``folder`` durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write(file: Any, sections: Sequence[Section], attributes: Mapping[str, Any]) -> int:
+    # The header's length must be known before the checksums are: they are written with fixed width.
+    entries = [
+        {
+            "name": s.name,
+            "dtype": s.dtype,
+            "shape": list(s.shape),
+            "offset": 0,
+            "bytes": s.size,
+            "crc32": "0" * 8,
+        }
+        for s in sections
+    ]
+
+    def header(offset_of_sections: int) -> tuple[bytes, int]:
+        offset = offset_of_sections
+        for entry, section in zip(entries, sections, strict=True):
+            offset = _aligned(offset)
+            entry["offset"] = offset
+            offset += section.size
+        size = _aligned(offset)
+        return json.dumps(
+            {"bytes": size, **attributes, "sections": entries}, separators=(",", ":")
+        ).encode(), size
+
+    room = _PREFIX.size + 64
+    while True:
+        text, size = header(room)
+        if _PREFIX.size + len(text) <= room:
+            break
+        room = _aligned(_PREFIX.size + len(text))
+    if len(text) > LARGEST_HEADER:
+        raise WriteError(f"a segment header of {len(text)} bytes is above the limit of {LARGEST_HEADER}")
+    for entry, section in zip(entries, sections, strict=True):
+        file.seek(entry["offset"])
+        crc, written = 0, 0
+        for chunk in section.chunks():
+            data = memoryview(np.ascontiguousarray(chunk, dtype=section.dtype)).cast("B")
+            crc = zlib.crc32(data, crc)
+            written += file.write(data)
+        if written != section.size:
+            raise WriteError(f"section {section.name} wrote {written} bytes, expected {section.size}")
+        entry["crc32"] = f"{crc:08x}"
+    file.truncate(size)
+    text, _ = header(room)
+    file.seek(0)
+    file.write(_PREFIX.pack(MAGIC, FORMAT_VERSION, len(text), zlib.crc32(text), 0) + text)
+    return size
+
+
+def open_container(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Map a segment file: its header and its arrays, read-only, without reading the arrays.
+
+    Raises
+    ------
+    ForeignFileError
+        No Kukla segment: the magic differs, or the header describes impossible arrays.
+    NewerFormatError
+    TruncatedFileError
+        The file is missing, or its size is not the one in the header.
+    ChecksumError
+        The header's bytes changed. The arrays' bytes are checked by :func:`verify_container`.
+    """
+    header = _read_header(path)
+    # One map for the whole file; closing happens when the last array is gone.
+    whole = np.memmap(path, dtype=np.uint8, mode="r")
+    arrays = {}
+    for entry in header["sections"]:
+        raw = whole[entry["offset"] : entry["offset"] + entry["bytes"]]
+        array = np.asarray(raw).view(entry["dtype"]).reshape(entry["shape"])
+        arrays[entry["name"]] = array
+    return header, arrays
+
+
+def _read_header(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            prefix = file.read(_PREFIX.size)
+            if prefix[: len(MAGIC)] != MAGIC[: len(prefix)] or not prefix:
+                raise ForeignFileError(f"{path} is not a Kukla segment: it starts with {prefix[:8]!r}")
+            if len(prefix) < _PREFIX.size:
+                raise TruncatedFileError(f"{path} has {size} bytes, too few for a segment")
+            _, version, length, crc, _ = _PREFIX.unpack(prefix)
+            if version > FORMAT_VERSION:
+                raise NewerFormatError(
+                    f"{path} has format version {version}; this Kukla reads up to {FORMAT_VERSION}: upgrade it"
+                )
+            if length > LARGEST_HEADER:
+                raise ChecksumError(
+                    f"{path}: the header at offset 12 claims {length} bytes: the file is damaged"
+                )
+            text = file.read(length)
+    except FileNotFoundError:
+        raise TruncatedFileError(f"{path} is missing, but the catalog names it") from None
+    if len(text) < length:
+        raise TruncatedFileError(f"{path} has {size} bytes and ends inside its header")
+    if zlib.crc32(text) != crc:
+        raise ChecksumError(f"{path}: the header (offset {_PREFIX.size}) does not match its checksum")
+    try:
+        header: dict[str, Any] = json.loads(text)
+        expected = header["bytes"]
+        _check_sections(header["sections"], _PREFIX.size + length, expected)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ForeignFileError(f"{path}: the header describes no valid sections ({error})") from None
+    if size != expected:
+        raise TruncatedFileError(f"{path} has {size} bytes; its header says {expected}")
+    return header
+
+
+def _check_sections(entries: Any, end: int, size: int) -> None:
+    """No holes, no overlap, nothing outside the file: each section starts at the next aligned offset."""
+    for entry in entries:
+        if entry["dtype"] not in DTYPES:
+            raise ValueError(f"dtype {entry['dtype']!r}")
+        start, length = entry["offset"], entry["bytes"]
+        if (
+            min(entry["shape"], default=0) < 0
+            or length != prod(entry["shape"]) * np.dtype(entry["dtype"]).itemsize
+        ):
+            raise ValueError(f"section {entry['name']}: shape and bytes disagree")
+        if start % ALIGNMENT or not 0 <= start - end < ALIGNMENT * 2:
+            raise ValueError(f"section {entry['name']}: a hole or an overlap at offset {start}")
+        end = start + length
+    if _aligned(end) != size:
+        raise ValueError(f"sections end at {end}, the file at {size}")
+
+
+def _checksums(path: Path, header: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], int]]:
+    with path.open("rb") as file:
+        for entry in header["sections"]:
+            file.seek(entry["offset"])
+            crc, left = 0, entry["bytes"]
+            while left and (data := file.read(min(left, CHECK_BYTES))):
+                crc = zlib.crc32(data, crc)
+                left -= len(data)
+            yield entry, crc
+
+
+def verify_container(path: Path) -> int:
+    """Read every byte of a segment and compare checksums; returns the bytes read.
+
+    Raises
+    ------
+    ChecksumError
+        Naming the file, the section and its offset. Also everything that :func:`open_container` raises.
+    """
+    header = _read_header(path)
+    for entry, crc in _checksums(path, header):
+        if f"{crc:08x}" != entry["crc32"]:
+            raise ChecksumError(
+                f"{path}: section {entry['name']} (offset {entry['offset']}, {entry['bytes']} bytes) has checksum "
+                f"{crc:08x}, written was {entry['crc32']}"
+            )
+    return int(header["bytes"])

@@ -1,0 +1,301 @@
+"""The store: catalog and segments together, one atomic change at a time.
+
+A change writes its new segment files first and then commits the catalog that names them. Whatever a killed
+process leaves behind is a file that no catalog names; the next writer removes it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from sqlite3 import Connection, IntegrityError
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kukla.document import DocumentId
+from kukla.errors import ForeignFileError, InputError, TruncatedFileError
+from kukla.storage.catalog import Catalog, text_checksum
+from kukla.storage.container import Section, verify_container, write_container
+from kukla.storage.layout import Layout, batch_sections
+from kukla.storage.segment import Segment, merged_sections, segment_path
+
+__all__ = ["Batch", "Store", "View"]
+
+MERGE_FACTOR = 8
+"""So many segments of about the same size are merged into one: each row is rewritten log8(n) times."""
+
+LARGEST_MERGE = 1 << 18
+"""Rows above which a segment is left alone until ``compact``."""
+
+OPEN_ATTEMPTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows to write together: ids (``None``: number them), unit float32 vectors, texts, metadata JSON."""
+
+    ids: Sequence[int] | Sequence[str] | None
+    vectors: NDArray[np.float32]
+    texts: Sequence[str | None]
+    metadata: Sequence[str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One stored document: its text and metadata, and its stored vector (a view of the map)."""
+
+    text: str | None
+    metadata: dict[str, Any]
+    vector: NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The segments of one committed state, and which of their rows are live (``None``: all)."""
+
+    segments: tuple[Segment, ...]
+    live: tuple[NDArray[np.bool_] | None, ...]
+    count: int
+
+    @property
+    def starts(self) -> NDArray[np.int64]:
+        """The number of the first row of each segment, and one past the last row of all."""
+        return np.cumsum([0, *(segment.rows for segment in self.segments)])
+
+
+class Store:
+    """Reads and writes the folder of an index."""
+
+    def __init__(self, folder: Path, catalog: Catalog, layout: Layout) -> None:
+        self.folder = folder
+        self.catalog = catalog
+        self.layout = layout
+        self._view: View | None = None
+        self._version = -1
+        self._unlisted: list[Path] = []
+
+    # Reading
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[tuple[View, Connection]]:
+        """The newest committed view, and a connection that sees the documents of that same state."""
+        for attempt in range(OPEN_ATTEMPTS):
+            with self.catalog.read() as connection:
+                version = connection.execute("PRAGMA data_version").fetchone()[0]
+                if self._view is None or version != self._version:
+                    try:
+                        self._view, self._version = self._load(connection), version
+                    except TruncatedFileError:
+                        # A writer may have merged the file away between our snapshot and our opening it.
+                        if attempt + 1 < OPEN_ATTEMPTS:
+                            continue
+                        raise
+                yield self._view, connection
+                return
+
+    def _load(self, connection: Connection) -> View:
+        known = {segment.number: segment for segment in self._view.segments} if self._view else {}
+        listed = connection.execute("SELECT number, rows FROM segments ORDER BY number").fetchall()
+        segments = {number: known.get(number) or self._open(number, rows) for number, rows in listed}
+        live: dict[int, NDArray[np.bool_]] = {}
+        deleted = connection.execute("SELECT segment, position FROM deleted").fetchall()
+        for number, position in deleted:
+            if number not in live:
+                live[number] = np.ones(segments[number].rows, dtype=np.bool_)
+            live[number][position] = False
+        return View(
+            segments=tuple(segments.values()),
+            live=tuple(live.get(number) for number in segments),
+            count=sum(segment.rows for segment in segments.values()) - len(deleted),
+        )
+
+    def _open(self, number: int, rows: int) -> Segment:
+        segment = Segment(number, segment_path(self.folder, number), self.layout)
+        if segment.rows != rows:
+            raise ForeignFileError(f"{segment.path} has {segment.rows} rows; the catalog says {rows}")
+        return segment
+
+    def find(self, id_: DocumentId, view: View, connection: Connection) -> Found | None:
+        """A document of a snapshot, or ``None``."""
+        row = connection.execute(
+            "SELECT key, text, metadata, crc FROM documents WHERE id = ?", (id_,)
+        ).fetchone()
+        if row is None:
+            return None
+        key, text, metadata, crc = row
+        self.catalog.check_document(id_, text, metadata, crc)
+        number, position = _locate(view, id_, key)
+        segment = next(segment for segment in view.segments if segment.number == number)
+        return Found(text, json.loads(metadata) if metadata else {}, segment.vectors[position])
+
+    def verify(self) -> int:
+        """Read and check every byte; returns how many. Raises what opening and reading raise."""
+        self.catalog.integrity()
+        with self.snapshot() as (view, _):
+            return sum(verify_container(segment.path) for segment in view.segments)
+
+    # Writing
+
+    def append(self, batch: Batch, *, replace: bool) -> int:
+        """Add at least one row; existing ids are replaced, or refused with an ``InputError`` naming the first."""
+        count = len(batch.vectors)
+        with self._change() as connection:
+            first = _next(connection, "documents")
+            ids = _numbered(connection, first, count) if batch.ids is None else batch.ids
+            _check_id_type(connection, ids[0])
+            if replace:
+                self._delete(connection, ids)
+            keys = np.arange(first, first + count, dtype=np.int64)
+            rows = (
+                (int(key), id_, text, metadata, text_checksum(str(id_), text, metadata))
+                for key, id_, text, metadata in zip(keys, ids, batch.texts, batch.metadata, strict=True)
+            )
+            try:
+                connection.executemany("INSERT INTO documents VALUES (?, ?, ?, ?, ?)", rows)
+            except IntegrityError:
+                raise InputError(
+                    f"{_first_taken(connection, ids, first)}; use upsert to replace it"
+                ) from None
+            self._write_segment(connection, batch_sections(self.layout, ids, keys, batch.vectors), count)
+            self._merge_small(connection)
+        return count
+
+    def delete(self, ids: Iterable[DocumentId]) -> int:
+        """Remove documents; returns how many there were."""
+        with self._change() as connection:
+            return self._delete(connection, ids)
+
+    def compact(self) -> None:
+        """Rewrite all live rows into one segment, after checking every byte of the old ones."""
+        with self._change() as connection:
+            view = self._load(connection)
+            if len(view.segments) > 1 or any(mask is not None for mask in view.live):
+                self._merge(connection, list(range(len(view.segments))))
+
+    @contextlib.contextmanager
+    def _change(self) -> Iterator[Connection]:
+        """A write transaction: what a killed writer left is removed before, merged segments after."""
+        with self.catalog.write() as connection:
+            self._remove_unlisted(connection)
+            self._unlisted = []
+            yield connection
+            merged = self._unlisted
+        for path in merged:
+            path.unlink(missing_ok=True)  # readers that still map it keep their map
+
+    def _remove_unlisted(self, connection: Connection) -> None:
+        listed = {
+            segment_path(self.folder, number)
+            for (number,) in connection.execute("SELECT number FROM segments")
+        }
+        for path in (self.folder / "segments").iterdir():
+            if path.suffix in (".seg", ".tmp") and path not in listed:
+                path.unlink(missing_ok=True)
+
+    def _write_segment(self, connection: Connection, sections: Sequence[Section], rows: int) -> None:
+        number = _next(connection, "segments")
+        size = write_container(segment_path(self.folder, number), sections, {"rows": rows})
+        connection.execute("INSERT INTO segments VALUES (?, ?, ?)", (number, rows, size))
+
+    def _delete(self, connection: Connection, ids: Iterable[DocumentId]) -> int:
+        view = self._load(connection)
+        removed = 0
+        for id_ in ids:
+            found = connection.execute("SELECT key FROM documents WHERE id = ?", (id_,)).fetchone()
+            if found is None:
+                continue
+            connection.execute("DELETE FROM documents WHERE key = ?", found)
+            connection.execute("INSERT INTO deleted VALUES (?, ?)", _locate(view, id_, found[0]))
+            removed += 1
+        if removed:
+            self._drop_empty(connection)
+        return removed
+
+    def _drop_empty(self, connection: Connection) -> None:
+        view = self._load(connection)
+        empty = [i for i, mask in enumerate(view.live) if mask is not None and not mask.any()]
+        if empty:
+            self._unlist(connection, [view.segments[i] for i in empty])
+
+    def _unlist(self, connection: Connection, segments: Sequence[Segment]) -> None:
+        self._unlisted += [segment.path for segment in segments]
+        for segment in segments:
+            connection.execute("DELETE FROM segments WHERE number = ?", (segment.number,))
+            connection.execute("DELETE FROM deleted WHERE segment = ?", (segment.number,))
+
+    def _merge_small(self, connection: Connection) -> None:
+        while True:
+            view = self._load(connection)
+            tiers: dict[int, list[int]] = {}
+            for i, segment in enumerate(view.segments):
+                if segment.rows < LARGEST_MERGE:
+                    tiers.setdefault(segment.rows.bit_length() // 3, []).append(i)
+            full = next((tier for tier in tiers.values() if len(tier) >= MERGE_FACTOR), None)
+            if full is None:
+                return
+            self._merge(connection, full)
+
+    def _merge(self, connection: Connection, chosen: Sequence[int]) -> None:
+        view = self._load(connection)
+        segments = [view.segments[i] for i in chosen]
+        for segment in segments:
+            verify_container(segment.path)  # damage must not be given a new, valid checksum
+        live = [
+            np.arange(segment.rows) if (mask := view.live[i]) is None else np.flatnonzero(mask)
+            for i, segment in zip(chosen, segments, strict=True)
+        ]
+        sections, rows = merged_sections(self.layout, segments, live)
+        self._unlist(connection, segments)
+        self._write_segment(connection, sections, rows)
+
+
+def _next(connection: Connection, table: str) -> int:
+    """The next number of an AUTOINCREMENT table: numbers are never used twice."""
+    found = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
+    return int(found[0]) + 1 if found else 1
+
+
+def _numbered(connection: Connection, first_key: int, count: int) -> list[int]:
+    """Integer ids that were never used: above every id there is and every document there was."""
+    largest = connection.execute("SELECT max(id) FROM documents").fetchone()[0]
+    if isinstance(largest, str):
+        raise InputError("this index has string ids: give an id for each document")
+    first = max(first_key - 1, 0 if largest is None else largest + 1)
+    if first + count > 2**63:
+        raise InputError(f"no integer ids are left above {largest}: give an id for each document")
+    return list(range(first, first + count))
+
+
+def _check_id_type(connection: Connection, id_: DocumentId) -> None:
+    found = connection.execute("SELECT id FROM documents LIMIT 1").fetchone()
+    if found is not None and type(found[0]) is not type(id_):
+        raise InputError(
+            f"this index has ids of type {type(found[0]).__name__}, got {id_!r}: an index has ids of one type"
+        )
+
+
+def _first_taken(connection: Connection, ids: Iterable[DocumentId], first_key: int) -> str:
+    """Which id made an insert fail; rows inserted before the conflict have keys from ``first_key``."""
+    seen: set[DocumentId] = set()
+    for id_ in ids:
+        found = connection.execute("SELECT key FROM documents WHERE id = ?", (id_,)).fetchone()
+        if found is not None and found[0] < first_key:
+            return f"id {id_!r} is already in the index"
+        if id_ in seen:
+            return f"id {id_!r} is given twice"
+        seen.add(id_)
+    return "an id is already in the index"
+
+
+def _locate(view: View, id_: DocumentId, key: int) -> tuple[int, int]:
+    """Segment number and row of a document; a deleted version of the same id has another key."""
+    for segment in reversed(view.segments):
+        row = segment.find(id_)
+        if row is not None and segment.keys[row] == key:
+            return segment.number, row
+    raise TruncatedFileError(f"no segment holds document {id_!r} (key {key}), but the catalog names it")
