@@ -1,0 +1,220 @@
+// The Python module. Arguments were checked in Python (kukla.kernels.checks); shapes are compared again here, so that a
+// wrong call of this private module is an exception too. The GIL is released while kernels run.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/vector.h>
+
+#include <cstring>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "isa.hpp"
+#include "scan.hpp"
+
+namespace nb = nanobind;
+
+namespace kukla {
+namespace {
+
+template <class T, std::size_t Axes>
+using Array = nb::ndarray<T, nb::ndim<Axes>, nb::c_contig, nb::device::cpu>;
+template <class T, std::size_t Axes>
+using Optional = std::optional<Array<const T, Axes>>;
+template <class T>
+using Matrices = std::vector<Array<const T, 2>>;
+
+void require(bool condition, const char* what) {
+    if (!condition) throw std::invalid_argument(what);
+}
+
+const Isa& isa_named(const char* name) {
+    for (const Isa* const* isa = available_isas(); *isa != nullptr; ++isa)
+        if (std::strcmp((*isa)->name, name) == 0) return **isa;
+    throw std::invalid_argument(std::string("no kernels named ") + name);
+}
+
+nb::tuple available() {
+    nb::list names;
+    for (const Isa* const* isa = available_isas(); *isa != nullptr; ++isa) names.append((*isa)->name);
+    return nb::tuple(names);
+}
+
+// A pointer to n elements, or null.
+template <class T>
+const T* optional_data(const Optional<T, 1>& array, std::size_t n) {
+    require(!array || array->shape(0) == n, "norms and mask must have one element per row");
+    return array ? array->data() : nullptr;
+}
+
+BinaryScorer binary_scorer(const char* isa, const Matrices<std::uint8_t>& shells, const Matrices<std::uint8_t>& queries,
+                           std::size_t nq) {
+    require(!shells.empty() && shells.size() == queries.size(), "shells and queries must be equally many");
+    BinaryScorer scorer(isa_named(isa));
+    for (std::size_t s = 0; s < shells.size(); ++s) {
+        require(shells[s].shape(0) == shells[0].shape(0) && queries[s].shape(0) == nq &&
+                    shells[s].shape(1) == queries[s].shape(1),
+                "shells and queries must match");
+        scorer.add(shells[s].data(), queries[s].data(), shells[s].shape(1));
+    }
+    return scorer;
+}
+
+Int8Scorer int8_scorer(const char* isa, const Matrices<std::int8_t>& shells,
+                       const std::vector<Array<const float, 1>>& scales, const Matrices<std::int16_t>& queries,
+                       const Array<const double, 2>& query_scales, const Optional<float, 1>& norms, std::size_t nq) {
+    require(!shells.empty() && shells.size() == queries.size() && shells.size() == scales.size(),
+            "shells, scales and query codes must be equally many");
+    require(query_scales.shape(0) == nq && query_scales.shape(1) == shells.size(), "query scales must be (nq, S)");
+    const std::size_t n = shells[0].shape(0);
+    Int8Scorer scorer(isa_named(isa), query_scales.data(), shells.size(), optional_data<float>(norms, n));
+    for (std::size_t s = 0; s < shells.size(); ++s) {
+        require(shells[s].shape(0) == n && scales[s].shape(0) == n && queries[s].shape(0) == nq &&
+                    shells[s].shape(1) == queries[s].shape(1),
+                "shells, scales and query codes must match");
+        scorer.add(shells[s].data(), scales[s].data(), queries[s].data(), nq, shells[s].shape(1));
+    }
+    return scorer;
+}
+
+template <class Element>
+FloatScorer<Element> float_scorer(const char* isa, const Array<const Element, 2>& vectors,
+                                  const Array<const float, 2>& queries, std::size_t dim,
+                                  const Optional<float, 1>& norms, std::size_t nq) {
+    require(queries.shape(0) == nq && dim <= vectors.shape(1) && dim <= queries.shape(1), "queries or dim do not fit");
+    return {isa_named(isa), vectors.data(), vectors.shape(1), queries.data(), nq, queries.shape(1), dim,
+            optional_data<float>(norms, vectors.shape(0))};
+}
+
+template <class Scorer>
+void run_scan(const Scorer& scorer, std::size_t n, const Optional<std::uint8_t, 1>& mask, std::size_t threads,
+              const Array<std::int64_t, 2>& rows, const Array<typename Scorer::Value, 2>& values) {
+    const std::uint8_t* allowed = optional_data<std::uint8_t>(mask, n);
+    const std::size_t nq = rows.shape(0), keep = rows.shape(1);
+    require(values.shape(0) == nq && values.shape(1) == keep, "results must have equal shapes");
+    require(n < 0xFFFFFFFFU, "too many rows");
+    const std::size_t most =
+        allowed == nullptr ? n : n - static_cast<std::size_t>(std::count(allowed, allowed + n, std::uint8_t{0}));
+    require(keep <= most, "more results than rows");
+    scan(scorer, n, nq, keep, allowed, threads, rows.data(), values.data());
+}
+
+template <class Scorer>
+void run_score(const Scorer& scorer, std::size_t n, const Array<const std::int64_t, 2>& rows, std::size_t threads,
+               const Array<typename Scorer::Value, 2>& values) {
+    require(values.shape(0) == rows.shape(0) && values.shape(1) == rows.shape(1), "results must have the shape of rows");
+    const std::int64_t* row = rows.data();
+    require(std::all_of(row, row + rows.size(), [n](std::int64_t r) { return static_cast<std::uint64_t>(r) < n; }),
+            "a row is out of range");
+    score(scorer, row, rows.shape(0), rows.shape(1), threads, values.data());
+}
+
+void scan_binary(const char* isa, const Matrices<std::uint8_t>& shells, const Matrices<std::uint8_t>& queries,
+                 const Optional<std::uint8_t, 1>& mask, std::size_t threads, const Array<std::int64_t, 2>& rows,
+                 const Array<std::int32_t, 2>& distances) {
+    nb::gil_scoped_release released;
+    run_scan(binary_scorer(isa, shells, queries, rows.shape(0)), shells[0].shape(0), mask, threads, rows, distances);
+}
+
+void scan_int8(const char* isa, const Matrices<std::int8_t>& shells, const std::vector<Array<const float, 1>>& scales,
+               const Matrices<std::int16_t>& queries, const Array<const double, 2>& query_scales,
+               const Optional<float, 1>& norms, const Optional<std::uint8_t, 1>& mask, std::size_t threads,
+               const Array<std::int64_t, 2>& rows, const Array<float, 2>& scores) {
+    nb::gil_scoped_release released;
+    run_scan(int8_scorer(isa, shells, scales, queries, query_scales, norms, rows.shape(0)), shells[0].shape(0), mask,
+             threads, rows, scores);
+}
+
+template <class Element>
+void scan_float(const char* isa, const Array<const Element, 2>& vectors, const Array<const float, 2>& queries,
+                std::size_t dim, const Optional<float, 1>& norms, const Optional<std::uint8_t, 1>& mask,
+                std::size_t threads, const Array<std::int64_t, 2>& rows, const Array<float, 2>& scores) {
+    nb::gil_scoped_release released;
+    run_scan(float_scorer<Element>(isa, vectors, queries, dim, norms, rows.shape(0)), vectors.shape(0), mask, threads,
+             rows, scores);
+}
+
+void score_binary(const char* isa, const Matrices<std::uint8_t>& shells, const Matrices<std::uint8_t>& queries,
+                  const Array<const std::int64_t, 2>& rows, std::size_t threads,
+                  const Array<std::int32_t, 2>& distances) {
+    nb::gil_scoped_release released;
+    run_score(binary_scorer(isa, shells, queries, rows.shape(0)), shells[0].shape(0), rows, threads, distances);
+}
+
+void score_int8(const char* isa, const Matrices<std::int8_t>& shells, const std::vector<Array<const float, 1>>& scales,
+                const Matrices<std::int16_t>& queries, const Array<const double, 2>& query_scales,
+                const Optional<float, 1>& norms, const Array<const std::int64_t, 2>& rows, std::size_t threads,
+                const Array<float, 2>& scores) {
+    nb::gil_scoped_release released;
+    run_score(int8_scorer(isa, shells, scales, queries, query_scales, norms, rows.shape(0)), shells[0].shape(0), rows,
+              threads, scores);
+}
+
+template <class Element>
+void score_float(const char* isa, const Array<const Element, 2>& vectors, const Array<const float, 2>& queries,
+                 std::size_t dim, const Optional<float, 1>& norms, const Array<const std::int64_t, 2>& rows,
+                 std::size_t threads, const Array<float, 2>& scores) {
+    nb::gil_scoped_release released;
+    run_score(float_scorer<Element>(isa, vectors, queries, dim, norms, rows.shape(0)), vectors.shape(0), rows, threads,
+              scores);
+}
+
+void top_k_lines(const Array<const float, 2>& scores, const Array<const std::int64_t, 2>& rows,
+                 const Array<std::int64_t, 2>& out_rows, const Array<float, 2>& out_scores) {
+    nb::gil_scoped_release released;
+    const std::size_t lines = scores.shape(0), m = scores.shape(1), k = out_rows.shape(1);
+    require(rows.shape(0) == lines && rows.shape(1) == m && out_rows.shape(0) == lines &&
+                out_scores.shape(0) == lines && out_scores.shape(1) == k && k <= m && m <= 0xFFFFFFFFU,
+            "scores, rows and results do not match");
+    for (std::size_t q = 0; q < lines; ++q)
+        top_k(scores.data() + q * m, rows.data() + q * m, m, k, out_rows.data() + q * k, out_scores.data() + q * k);
+}
+
+void pool_rows(const char* isa, const Array<const std::int8_t, 2>& vectors, const Array<const float, 1>& scales,
+               const Array<const std::int32_t, 1>& ids, const Array<const std::int64_t, 1>& offsets,
+               const Array<float, 2>& out) {
+    nb::gil_scoped_release released;
+    const Isa& table = isa_named(isa);
+    const std::size_t n = out.shape(0), dim = out.shape(1), total = ids.shape(0), rows = vectors.shape(0);
+    require(offsets.shape(0) == n + 1 && scales.shape(0) == rows && dim <= vectors.shape(1),
+            "offsets, scales or results do not match");
+    require(std::all_of(ids.data(), ids.data() + total,
+                        [rows](std::int32_t id) { return id >= 0 && static_cast<std::size_t>(id) < rows; }),
+            "an id is out of range");
+    for (std::size_t i = 0; i < n; ++i) {
+        const std::int64_t begin = offsets.data()[i], end = offsets.data()[i + 1];
+        require(0 <= begin && begin <= end && static_cast<std::uint64_t>(end) <= total, "offsets must rise");
+        table.pool(vectors.data(), vectors.shape(1), scales.data(), ids.data() + begin,
+                   static_cast<std::size_t>(end - begin), dim, out.data() + i * dim);
+    }
+}
+
+}  // namespace
+}  // namespace kukla
+
+NB_MODULE(_native, m) {
+    using namespace kukla;
+    m.def("available", &available);
+    m.def("scan_binary", &scan_binary, nb::arg("isa"), nb::arg("shells"), nb::arg("queries"), nb::arg("mask").none(),
+          nb::arg("threads"), nb::arg("rows"), nb::arg("distances"));
+    m.def("scan_int8", &scan_int8, nb::arg("isa"), nb::arg("shells"), nb::arg("scales"), nb::arg("query_codes"),
+          nb::arg("query_scales"), nb::arg("norms").none(), nb::arg("mask").none(), nb::arg("threads"),
+          nb::arg("rows"), nb::arg("scores"));
+    m.def("score_binary", &score_binary, nb::arg("isa"), nb::arg("shells"), nb::arg("queries"), nb::arg("rows"),
+          nb::arg("threads"), nb::arg("distances"));
+    m.def("score_int8", &score_int8, nb::arg("isa"), nb::arg("shells"), nb::arg("scales"), nb::arg("query_codes"),
+          nb::arg("query_scales"), nb::arg("norms").none(), nb::arg("rows"), nb::arg("threads"), nb::arg("scores"));
+    const auto define_float = [&m](auto scan, auto score) {
+        m.def("scan_float", scan, nb::arg("isa"), nb::arg("vectors").noconvert(), nb::arg("queries"), nb::arg("dim"),
+              nb::arg("norms").none(), nb::arg("mask").none(), nb::arg("threads"), nb::arg("rows"), nb::arg("scores"));
+        m.def("score_float", score, nb::arg("isa"), nb::arg("vectors").noconvert(), nb::arg("queries"),
+              nb::arg("dim"), nb::arg("norms").none(), nb::arg("rows"), nb::arg("threads"), nb::arg("scores"));
+    };
+    define_float(&scan_float<float>, &score_float<float>);
+    define_float(&scan_float<std::uint16_t>, &score_float<std::uint16_t>);
+    m.def("top_k", &top_k_lines, nb::arg("scores"), nb::arg("rows"), nb::arg("out_rows"), nb::arg("out_scores"));
+    m.def("pool_rows", &pool_rows, nb::arg("isa"), nb::arg("vectors"), nb::arg("scales"), nb::arg("ids"),
+          nb::arg("offsets"), nb::arg("out"));
+}

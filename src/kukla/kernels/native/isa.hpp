@@ -1,0 +1,60 @@
+// What one instruction set implements: a table of block kernels. Everything else - threads, blocks, selection - is
+// compiled once for the baseline and calls through the table.
+//
+// The tables live in isa_*.cpp, each compiled with its own flags. Those files must not use inline code of the
+// standard library: the linker keeps one copy of such a function, and it might be the AVX-512 one. Their templates
+// take a type of an unnamed namespace, so that every file gets its own copy.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace kukla {
+
+// Rows lie `bytes`, `width` or `stride` elements apart. Outputs have n elements.
+struct Isa {
+    const char* name;
+
+    // totals[i] += number of differing bits. See hamming.hpp.
+    void (*hamming)(const std::uint8_t* rows, std::size_t n, std::size_t bytes, const std::uint8_t* query,
+                    std::int32_t* totals);
+
+    // dots[i] = exact dot product; `query` is padded with zeros to kQueryPad. See int8_dot.hpp.
+    void (*int8_dots)(const std::int8_t* rows, std::size_t n, std::size_t width, const std::int16_t* query,
+                      std::int64_t* dots);
+
+    // dots[i] = dot product of the first `dim` elements; `query` is padded with zeros to kQueryPad. See float_dot.hpp.
+    void (*float32_dots)(const float* rows, std::size_t n, std::size_t stride, std::size_t dim, const double* query,
+                         double* dots);
+    void (*float16_dots)(const std::uint16_t* rows, std::size_t n, std::size_t stride, std::size_t dim,
+                         const double* query, double* dots);
+
+    // totals[i] += dots[i] * (query_scale * scales[i]). See finish.hpp.
+    void (*add_scaled)(const std::int64_t* dots, const float* scales, double query_scale, std::size_t n,
+                       double* totals);
+
+    // scores[i] = totals[i] / norms[i], rounded; norms may be null. See finish.hpp.
+    void (*finish)(const double* totals, const float* norms, std::size_t n, float* scores);
+
+    // out[0..dim) = sum of scales[id] * vectors[id]. See pool.hpp.
+    void (*pool)(const std::int8_t* vectors, std::size_t stride, const float* scales, const std::int32_t* ids,
+                 std::size_t count, std::size_t dim, float* out);
+};
+
+// Queries are copied into buffers whose length is a multiple of this, so that vector loops may read whole steps.
+constexpr std::size_t kQueryPad = 32;
+
+extern const Isa kScalar;
+#if defined(__x86_64__)
+extern const Isa kAvx2;
+extern const Isa kAvx512;
+void hamming_vpopcntdq(const std::uint8_t* rows, std::size_t n, std::size_t bytes, const std::uint8_t* query,
+                       std::int32_t* totals);
+#elif defined(__aarch64__)
+extern const Isa kNeon;
+#endif
+
+// The tables this processor and operating system can run, slowest first; null after the last.
+const Isa* const* available_isas();
+
+}  // namespace kukla

@@ -1,0 +1,84 @@
+// AVX2 with FMA, F16C and POPCNT (Haswell, Zen and later).
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#include "finish.hpp"
+#include "float_dot.hpp"
+#include "hamming.hpp"
+#include "int8_dot.hpp"
+#include "isa.hpp"
+#include "pool.hpp"
+
+namespace kukla {
+namespace {
+
+struct Ops {
+    static std::uint64_t popcount(std::uint64_t x) { return static_cast<std::uint64_t>(__builtin_popcountll(x)); }
+
+    // One POPCNT a cycle is 8 bytes a cycle, which is more than memory delivers.
+    static std::uint64_t hamming(const std::uint8_t* row, const std::uint8_t* query, std::size_t bytes) {
+        return hamming_words<Ops>(row, query, bytes);
+    }
+};
+
+struct Int8 {
+    static constexpr std::size_t kStep = 16;
+    static constexpr std::size_t kFlush = 8192;
+    __m256i lanes = _mm256_setzero_si256();
+
+    void add(const std::int8_t* row, const std::int16_t* query) {
+        const __m256i codes = _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(row)));
+        const __m256i probe = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(query));
+        lanes = _mm256_add_epi32(lanes, _mm256_madd_epi16(codes, probe));
+    }
+    void merge(const Int8& other) { lanes = _mm256_add_epi32(lanes, other.lanes); }
+    std::int64_t sum() const {
+        const __m256i wide = _mm256_add_epi64(_mm256_cvtepi32_epi64(_mm256_castsi256_si128(lanes)),
+                                              _mm256_cvtepi32_epi64(_mm256_extracti128_si256(lanes, 1)));
+        const __m128i pair = _mm_add_epi64(_mm256_castsi256_si128(wide), _mm256_extracti128_si256(wide, 1));
+        return _mm_cvtsi128_si64(pair) + _mm_extract_epi64(pair, 1);
+    }
+};
+
+inline __m256 load8(const float* row) { return _mm256_loadu_ps(row); }
+
+inline __m256 load8(const std::uint16_t* row) {
+    return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(row)));
+}
+
+struct Float {
+    __m256d lanes[4] = {_mm256_setzero_pd(), _mm256_setzero_pd(), _mm256_setzero_pd(), _mm256_setzero_pd()};
+
+    template <class Element>
+    void add(const Element* row, const double* query) {
+        const __m256 low = load8(row), high = load8(row + 8);
+        add4(0, _mm256_castps256_ps128(low), query);
+        add4(1, _mm256_extractf128_ps(low, 1), query);
+        add4(2, _mm256_castps256_ps128(high), query);
+        add4(3, _mm256_extractf128_ps(high, 1), query);
+    }
+    void store(double* out) const {
+        for (int j = 0; j < 4; ++j) _mm256_storeu_pd(out + 4 * j, lanes[j]);
+    }
+
+private:
+    void add4(int j, __m128 values, const double* query) {
+        lanes[j] = _mm256_fmadd_pd(_mm256_cvtps_pd(values), _mm256_loadu_pd(query + 4 * j), lanes[j]);
+    }
+};
+
+}  // namespace
+
+const Isa kAvx2 = {
+    "avx2",
+    hamming_block<Ops>,
+    int8_dot_block<Int8>,
+    float_dot_block<Float, float>,
+    float_dot_block<Float, std::uint16_t>,
+    add_scaled_block<Ops>,
+    finish_block<Ops>,
+    pool_text<Ops>,
+};
+
+}  // namespace kukla
+#endif

@@ -1,0 +1,84 @@
+// NEON, part of every 64-bit ARM processor.
+#if defined(__aarch64__)
+#include <arm_neon.h>
+
+#include "finish.hpp"
+#include "float_dot.hpp"
+#include "hamming.hpp"
+#include "int8_dot.hpp"
+#include "isa.hpp"
+#include "pool.hpp"
+
+namespace kukla {
+namespace {
+
+struct Ops {
+    static std::uint64_t popcount(std::uint64_t x) { return vaddv_u8(vcnt_u8(vcreate_u8(x))); }
+
+    static std::uint64_t hamming(const std::uint8_t* row, const std::uint8_t* query, std::size_t bytes) {
+        uint64x2_t counts = vdupq_n_u64(0);
+        std::size_t i = 0;
+        for (; i + 16 <= bytes; i += 16) {
+            const uint8x16_t bits = vcntq_u8(veorq_u8(vld1q_u8(row + i), vld1q_u8(query + i)));
+            counts = vpadalq_u32(counts, vpaddlq_u16(vpaddlq_u8(bits)));
+        }
+        return vaddvq_u64(counts) + hamming_words<Ops>(row + i, query + i, bytes - i);
+    }
+};
+
+struct Int8 {
+    static constexpr std::size_t kStep = 16;
+    static constexpr std::size_t kFlush = 8192;
+    int32x4_t lanes = vdupq_n_s32(0);
+
+    void add(const std::int8_t* row, const std::int16_t* query) {
+        const int8x16_t codes = vld1q_s8(row);
+        add8(vmovl_s8(vget_low_s8(codes)), vld1q_s16(query));
+        add8(vmovl_high_s8(codes), vld1q_s16(query + 8));
+    }
+    void merge(const Int8& other) { lanes = vaddq_s32(lanes, other.lanes); }
+    std::int64_t sum() const { return vaddlvq_s32(lanes); }
+
+private:
+    void add8(int16x8_t codes, int16x8_t query) {
+        lanes = vmlal_s16(lanes, vget_low_s16(codes), vget_low_s16(query));
+        lanes = vmlal_high_s16(lanes, codes, query);
+    }
+};
+
+inline float32x4_t load4(const float* row) { return vld1q_f32(row); }
+inline float32x4_t load4(const std::uint16_t* row) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(row))); }
+
+struct Float {
+    float64x2_t lanes[8] = {vdupq_n_f64(0), vdupq_n_f64(0), vdupq_n_f64(0), vdupq_n_f64(0),
+                            vdupq_n_f64(0), vdupq_n_f64(0), vdupq_n_f64(0), vdupq_n_f64(0)};
+
+    template <class Element>
+    void add(const Element* row, const double* query) {
+        for (int j = 0; j < 4; ++j) {
+            const float32x4_t values = load4(row + 4 * j);
+            const double* probe = query + 4 * j;
+            lanes[2 * j] = vfmaq_f64(lanes[2 * j], vcvt_f64_f32(vget_low_f32(values)), vld1q_f64(probe));
+            lanes[2 * j + 1] = vfmaq_f64(lanes[2 * j + 1], vcvt_high_f64_f32(values), vld1q_f64(probe + 2));
+        }
+    }
+    void store(double* out) const {
+        for (int j = 0; j < 8; ++j) vst1q_f64(out + 2 * j, lanes[j]);
+    }
+};
+
+}  // namespace
+
+const Isa kNeon = {
+    "neon",
+    hamming_block<Ops>,
+    int8_dot_block<Int8>,
+    float_dot_block<Float, float>,
+    float_dot_block<Float, std::uint16_t>,
+    add_scaled_block<Ops>,
+    finish_block<Ops>,
+    pool_text<Ops>,
+};
+
+}  // namespace kukla
+#endif

@@ -1,0 +1,161 @@
+// What scans and scores share: the value of a query and a stretch of rows, through one Isa table.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "isa.hpp"
+
+namespace kukla {
+
+// One thread's memory for a block of rows.
+struct Scratch {
+    explicit Scratch(std::size_t rows) : dots(rows), totals(rows) {}
+    std::vector<std::int64_t> dots;
+    std::vector<double> totals;
+};
+
+// Asks for the first 2 KiB of a row; the hardware sees the pattern after that.
+inline void prefetch_bytes(const void* row, std::size_t bytes) {
+    const char* line = static_cast<const char*>(row);
+    for (std::size_t i = 0; i < std::min<std::size_t>(bytes, 2048); i += 64) __builtin_prefetch(line + i);
+}
+
+// Queries copied to lines of a padded length, so that kernels can read whole vectors.
+template <class To>
+class PaddedQueries {
+public:
+    template <class From>
+    PaddedQueries(const From* queries, std::size_t nq, std::size_t stride, std::size_t width)
+        : line_((width + kQueryPad - 1) / kQueryPad * kQueryPad), data_(nq * line_) {
+        for (std::size_t q = 0; q < nq; ++q)
+            std::copy(queries + q * stride, queries + q * stride + width, data_.begin() + static_cast<std::ptrdiff_t>(q * line_));
+    }
+    const To* operator[](std::size_t q) const { return data_.data() + q * line_; }
+
+private:
+    std::size_t line_;
+    std::vector<To> data_;
+};
+
+class BinaryScorer {
+public:
+    using Value = std::int32_t;
+
+    explicit BinaryScorer(const Isa& isa) : isa_(isa) {}
+
+    void add(const std::uint8_t* rows, const std::uint8_t* queries, std::size_t bytes) {
+        shells_.push_back({rows, queries, bytes});
+    }
+
+    void operator()(std::size_t q, std::size_t first, std::size_t n, Value* out, Scratch&) const {
+        std::fill(out, out + n, 0);
+        for (const Shell& s : shells_) isa_.hamming(s.rows + first * s.bytes, n, s.bytes, s.queries + q * s.bytes, out);
+    }
+
+    void prefetch(std::size_t row) const {
+        for (const Shell& s : shells_) prefetch_bytes(s.rows + row * s.bytes, s.bytes);
+    }
+
+    std::size_t bytes_per_row() const {
+        std::size_t bytes = 1;
+        for (const Shell& s : shells_) bytes += s.bytes;
+        return bytes;
+    }
+
+private:
+    struct Shell {
+        const std::uint8_t* rows;
+        const std::uint8_t* queries;
+        std::size_t bytes;
+    };
+    const Isa& isa_;
+    std::vector<Shell> shells_;
+};
+
+class Int8Scorer {
+public:
+    using Value = float;
+
+    Int8Scorer(const Isa& isa, const double* query_scales, std::size_t shells, const float* norms)
+        : isa_(isa), query_scales_(query_scales), stride_(shells), norms_(norms) {}
+
+    void add(const std::int8_t* rows, const float* scales, const std::int16_t* queries, std::size_t nq, std::size_t width) {
+        shells_.push_back({rows, scales, {queries, nq, width, width}, width});
+    }
+
+    void operator()(std::size_t q, std::size_t first, std::size_t n, Value* out, Scratch& scratch) const {
+        double* totals = scratch.totals.data();
+        std::fill(totals, totals + n, 0.0);
+        for (std::size_t s = 0; s < shells_.size(); ++s) {
+            const Shell& shell = shells_[s];
+            isa_.int8_dots(shell.rows + first * shell.width, n, shell.width, shell.queries[q], scratch.dots.data());
+            isa_.add_scaled(scratch.dots.data(), shell.scales + first, query_scales_[q * stride_ + s], n, totals);
+        }
+        isa_.finish(totals, norms_ == nullptr ? nullptr : norms_ + first, n, out);
+    }
+
+    void prefetch(std::size_t row) const {
+        for (const Shell& s : shells_) {
+            prefetch_bytes(s.rows + row * s.width, s.width);
+            __builtin_prefetch(s.scales + row);
+        }
+    }
+
+    std::size_t bytes_per_row() const {
+        std::size_t bytes = 1;
+        for (const Shell& s : shells_) bytes += s.width + sizeof(float);
+        return bytes;
+    }
+
+private:
+    struct Shell {
+        const std::int8_t* rows;
+        const float* scales;
+        PaddedQueries<std::int16_t> queries;
+        std::size_t width;
+    };
+    const Isa& isa_;
+    const double* query_scales_;
+    std::size_t stride_;
+    const float* norms_;
+    std::vector<Shell> shells_;
+};
+
+// Element: float, or uint16_t for the bits of a float16.
+template <class Element>
+class FloatScorer {
+public:
+    using Value = float;
+
+    FloatScorer(const Isa& isa, const Element* rows, std::size_t stride, const float* queries, std::size_t nq,
+                std::size_t query_stride, std::size_t dim, const float* norms)
+        : isa_(isa), rows_(rows), stride_(stride), queries_(queries, nq, query_stride, dim), dim_(dim), norms_(norms) {}
+
+    void operator()(std::size_t q, std::size_t first, std::size_t n, Value* out, Scratch& scratch) const {
+        dots(rows_ + first * stride_, n, queries_[q], scratch.totals.data());
+        isa_.finish(scratch.totals.data(), norms_ == nullptr ? nullptr : norms_ + first, n, out);
+    }
+
+    void prefetch(std::size_t row) const { prefetch_bytes(rows_ + row * stride_, dim_ * sizeof(Element)); }
+    std::size_t bytes_per_row() const { return dim_ * sizeof(Element) + 1; }
+
+private:
+    void dots(const float* rows, std::size_t n, const double* query, double* out) const {
+        isa_.float32_dots(rows, n, stride_, dim_, query, out);
+    }
+    void dots(const std::uint16_t* rows, std::size_t n, const double* query, double* out) const {
+        isa_.float16_dots(rows, n, stride_, dim_, query, out);
+    }
+
+    const Isa& isa_;
+    const Element* rows_;
+    std::size_t stride_;
+    PaddedQueries<double> queries_;
+    std::size_t dim_;
+    const float* norms_;
+};
+
+}  // namespace kukla
