@@ -1,0 +1,54 @@
+# Each target sets up what it needs in $(VENV); `make demo` and `make test` work on a fresh clone with
+# Python 3.11 and a C++17 compiler (without a compiler the NumPy kernels are used, and say so).
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+SOURCES := pyproject.toml CMakeLists.txt $(shell find src -type f -not -name '*.pyc')
+DATA ?= ../shared/data
+
+.PHONY: demo test lint bench model clean help
+
+help:  ## what there is to make
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+demo: $(VENV)/.plot  ## index and search your Python's documentation, and draw what each prefix costs
+	$(BIN)/kukla demo --to demo
+
+test: $(VENV)/.test  ## the test suite against the installed package
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.test $(VENV)/.lint  ## ruff and the strict type checker
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.test  ## kernels against the machine's bandwidth, plans on real vectors (DATA=folder)
+	$(BIN)/python -m benchmarks.kernels
+	$(BIN)/python -m benchmarks.plans $(DATA)
+	$(BIN)/python -m benchmarks.passages $(DATA)
+
+model: $(VENV)/.recipe  ## train the built-in model again from DATA (about 40 minutes on two cores)
+	$(BIN)/python -m recipes.builtin_model $(DATA) --out build/model
+
+clean:  ## remove everything that was built
+	rm -rf $(VENV) build dist demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.plot: $(BIN)/python $(SOURCES)
+	$(PIP) '.[plot]'
+	@touch $@
+
+$(VENV)/.test: $(BIN)/python $(SOURCES)
+	$(PIP) '.[test]'
+	@touch $@
+
+$(VENV)/.lint: $(BIN)/python pyproject.toml
+	$(PIP) 'ruff>=0.9' 'mypy>=1.15'
+	@touch $@
+
+$(VENV)/.recipe: $(BIN)/python $(SOURCES)
+	$(PIP) 'torch==2.13.0' && $(PIP) '.[recipe]'
+	@touch $@
