@@ -12,7 +12,7 @@ Array = npt.NDArray[Any]
 
 
 def patterns(rng: np.random.Generator, n: int, width: int) -> Array:
-    """float32 (n, width) like embeddings: topics, falling spread, a spike, and exact duplicates of some rows."""
+    """float32 (n, width) like embeddings: topics, falling spread, a spike, and some exact duplicates."""
     topics = rng.standard_normal((7, width)) * np.linspace(2.0, 0.3, width)
     rows = topics[rng.integers(0, 7, n)] + 0.5 * rng.standard_normal((n, width))
     if width:

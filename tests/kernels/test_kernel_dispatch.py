@@ -66,14 +66,15 @@ def test_missing_native_cannot_be_forced() -> None:
     assert "available: numpy" in done.stderr
 
 
-def test_use_is_undone_and_stays_in_its_thread() -> None:
-    before, seen = kernels.active(), []
+def test_use_is_undone_and_stays_in_its_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUKLA_KERNELS", kernels.available()[-1])
+    seen: list[str] = []
     with kernels.use("numpy"):
         assert kernels.active() == "numpy"
         thread = threading.Thread(target=lambda: seen.append(kernels.active()))
         thread.start()
         thread.join()
-    assert kernels.active() == before == seen[0]
+    assert kernels.active() == seen[0] == kernels.available()[-1]
 
 
 def test_use_of_an_unknown_name() -> None:

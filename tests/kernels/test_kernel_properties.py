@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import kernel_oracle as oracle
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from tests.kernels import kernel_oracle as oracle
 
 from kukla import kernels
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import kernel_oracle as oracle
 import numpy as np
 import pytest
+from tests.kernels import kernel_oracle as oracle
 
 from kukla import kernels
 
