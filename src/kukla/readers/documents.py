@@ -8,6 +8,7 @@ from pathlib import Path
 
 from kukla.document import Document
 from kukla.errors import ReadError
+from kukla.progress import Progress
 from kukla.readers.fields import TableFields, row_documents
 from kukla.readers.html import outline_html
 from kukla.readers.passages import Outline, split_into_passages
@@ -16,7 +17,7 @@ from kukla.readers.tables import TABLE_SUFFIXES
 from kukla.readers.text import decode, outline_markdown, outline_plain, outline_rst
 from kukla.readers.walk import FoundFile, OnSkip, Skipped, Unreadable, find_files
 
-__all__ = ["DOCUMENT_SUFFIXES", "MAX_FILE_BYTES", "Progress", "read_documents"]
+__all__ = ["DOCUMENT_SUFFIXES", "MAX_FILE_BYTES", "read_documents"]
 
 MAX_FILE_BYTES = 64 * 2**20
 """A document file is held in memory while it is split; a larger one is a table in disguise."""
@@ -30,8 +31,6 @@ _OUTLINES: dict[str, Callable[[str], Outline]] = {
     ".htm": outline_html,
 }
 DOCUMENT_SUFFIXES = (*_OUTLINES, ".py")
-
-Progress = Callable[[int, int], None]
 
 _PROGRESS_ROWS = 1000
 _log = logging.getLogger(__name__)
@@ -84,7 +83,8 @@ def read_documents(
     ------
     ReadError
         At once: a path that does not exist, a named file with a suffix that is not read, or one
-        path instead of a sequence. While iterating: a table row that cannot be used, or a named file that cannot be read.
+        path instead of a sequence. While iterating: a table row that cannot be used, or a named
+        file that cannot be read.
     MissingExtraError
         While iterating: Parquet or HTML without the optional dependency.
     """
@@ -108,7 +108,7 @@ def _log_skip(skipped: Skipped) -> None:
     _log.info("skipped %s", skipped)
 
 
-def _no_progress(done: int, total: int) -> None:
+def _no_progress(done: int, total: int | None) -> None:
     pass
 
 
@@ -116,7 +116,9 @@ def _has_suffix(name: str, suffixes: tuple[str, ...]) -> bool:
     return name.lower().endswith(suffixes)
 
 
-def _read_files(files: list[FoundFile], fields: TableFields, skip: OnSkip, progress: Progress) -> Iterator[Document]:
+def _read_files(
+    files: list[FoundFile], fields: TableFields, skip: OnSkip, progress: Progress
+) -> Iterator[Document]:
     done = 0
     total = sum(file.size for file in files)
     for file in files:

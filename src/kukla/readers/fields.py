@@ -18,7 +18,15 @@ from kukla.errors import ReadError
 from kukla.readers.tables import Row, table_rows
 from kukla.readers.walk import OnSkip, Skipped
 
-__all__ = ["ID_FIELDS", "TEXT_FIELDS", "VECTOR_FIELDS", "TableFields", "document_id", "json_vector", "row_documents"]
+__all__ = [
+    "ID_FIELDS",
+    "TEXT_FIELDS",
+    "VECTOR_FIELDS",
+    "TableFields",
+    "document_id",
+    "json_vector",
+    "row_documents",
+]
 
 ID_FIELDS = ("_id", "id")
 TEXT_FIELDS = ("text", "content", "body", "document")
@@ -57,7 +65,8 @@ def row_documents(path: Path, fields: TableFields, skip: OnSkip) -> Iterator[tup
             dim = dim or len(document.vector)
             if len(document.vector) != dim:
                 raise ReadError(
-                    f"{where}: field {chosen.vector!r} has {len(document.vector)} numbers; the rows before have {dim}"
+                    f"{where}: field {chosen.vector!r} has {len(document.vector)} numbers; "
+                    f"the rows before have {dim}"
                 )
         if chosen.text is not None and not (document.text or "").strip():
             skip(Skipped(path, f"blank text in field {chosen.text!r}", row.line))
@@ -77,7 +86,9 @@ def _choose(row: Row, given: TableFields, where: str) -> TableFields:
             f"{where}: no text field ({', '.join(TEXT_FIELDS)}); the fields are {_names(row.fields)}: "
             "name one with text_field"
         )
-    return TableFields(text, given.id or next((name for name in ID_FIELDS if name in row.fields), None), given.vector)
+    return TableFields(
+        text, given.id or next((name for name in ID_FIELDS if name in row.fields), None), given.vector
+    )
 
 
 def _report_vectors(path: Path, row: Row, skip: OnSkip) -> None:
@@ -136,9 +147,7 @@ def document_id(value: object, name: str, where: str) -> DocumentId:
     """
     if isinstance(value, str | int) and not isinstance(value, bool) and value != "":
         return value
-    raise ReadError(
-        f"{where}: field {name!r} holds {value!r:.50}; an id is an integer or a non-empty string"
-    )
+    raise ReadError(f"{where}: field {name!r} holds {value!r:.50}; an id is an integer or a non-empty string")
 
 
 def json_vector(value: object, name: str, where: str) -> NDArray[np.float32]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from typing import Any
 
@@ -73,7 +72,7 @@ def outline_html(text: str) -> Outline:
 
 
 def _hidden(tag: Any) -> bool:
-    return tag.has_attr("hidden") or tag.get("aria-hidden") == "true"
+    return bool(tag.has_attr("hidden") or tag.get("aria-hidden") == "true")
 
 
 def _squeeze(text: str) -> str:
@@ -91,7 +90,8 @@ def _runs(soup: Any, bs4: Any) -> list[tuple[Any, str, int]]:
             continue
         if type(node) is not bs4.NavigableString:  # comments, doctypes, CDATA
             continue
-        block = inner = None
+        block: Any = None
+        inner: Any = None
         for parent in node.parents:
             if inner is None and (parent.name in _CELLS or parent.name in _BLOCKS):
                 inner = parent
@@ -107,10 +107,7 @@ def _runs(soup: Any, bs4: Any) -> list[tuple[Any, str, int]]:
     finished = []
     for block, strings, line in runs:
         words = "".join(strings)
-        if block.name == "pre":
-            words = re.sub(r"[ \t]+\n", "\n", words).strip("\n")
-        else:
-            words = _squeeze(words)
+        words = words.strip("\n") if block.name == "pre" else _squeeze(words)
         if words.strip():
             finished.append((block, words, line))
     return finished

@@ -95,7 +95,9 @@ def _cut(block: Block) -> Iterator[Block]:
     for match in _WORD.finditer(text):
         if words:
             gap = text[end : match.start()]
-            soft = words >= TARGET_WORDS and ("\n" in gap or _SENTENCE_END.search(text[max(start, end - 8) : end]))
+            soft = words >= TARGET_WORDS and (
+                "\n" in gap or _SENTENCE_END.search(text[max(start, end - 8) : end])
+            )
             if soft or words == MAX_WORDS or match.end() - start > MAX_CHARACTERS:
                 yield Block(text[start:end], line, block.section)
                 words = 0

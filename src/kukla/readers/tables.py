@@ -85,7 +85,9 @@ def json_rows(path: Path) -> Iterator[Row]:
             except UnicodeEncodeError:
                 raise ReadError(f"{path}:{line}: an escape holds half of a surrogate pair") from None
             except (ValueError, RecursionError) as error:
-                raise ReadError(f"{path}:{line}: not JSON: {error}; expected one object on each line") from None
+                raise ReadError(
+                    f"{path}:{line}: not JSON: {error}; expected one object on each line"
+                ) from None
             if not isinstance(fields, dict):
                 raise ReadError(
                     f"{path}:{line}: holds {type(fields).__name__}; expected one JSON object on each line"
@@ -140,7 +142,9 @@ class _CountedLines:
             raise StopIteration
         if len(data) > MAX_LINE_BYTES:
             raise ReadError(f"{self._path}:{self._line}: longer than {MAX_LINE_BYTES} bytes")
-        return _decode(self._path, self._line, data.removeprefix(b"\xef\xbb\xbf") if self._line == 1 else data)
+        return _decode(
+            self._path, self._line, data.removeprefix(b"\xef\xbb\xbf") if self._line == 1 else data
+        )
 
 
 def _delimited_rows(path: Path) -> Iterator[Row]:
@@ -166,7 +170,9 @@ def _delimited_rows(path: Path) -> Iterator[Row]:
                 number += 1
                 yield Row(number, reader.line_num, dict(zip(header, cells, strict=True)), raw.tell())
         except csv.Error as error:
-            raise ReadError(f"{path}:{reader.line_num}: not a {path.suffix[1:].upper()} row: {error}") from None
+            raise ReadError(
+                f"{path}:{reader.line_num}: not a {path.suffix[1:].upper()} row: {error}"
+            ) from None
 
 
 def open_parquet(path: Path) -> Any:

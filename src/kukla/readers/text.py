@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterator, Sequence
 
 from kukla.readers.passages import Block, Outline
@@ -130,8 +131,11 @@ def _outline(lines: Sequence[str], first: int, events: list[_Event], title: str 
     levels = [level for _, _, (level, _) in events]
     leading = next((i for i in range(first, len(lines)) if lines[i].strip()), len(lines))
     titled = False
-    if title is None and levels and events[0][0] == leading and levels[0] == min(levels) < min(
-        levels[1:], default=7
+    if (
+        title is None
+        and levels
+        and events[0][0] == leading
+        and levels[0] == min(levels) < min(levels[1:], default=7)
     ):
         title, titled = events[0][2][1], True
     path: list[_Heading] = []
@@ -164,7 +168,7 @@ def _paragraphs(lines: Sequence[str], number: int, section: tuple[str, ...]) -> 
         if line.strip() or (fence and paragraph):
             paragraph.append(line)
         elif paragraph:
-            yield Block("\n".join(paragraph), number + index - len(paragraph), section)
+            yield Block(textwrap.dedent("\n".join(paragraph)), number + index - len(paragraph), section)
             paragraph = []
     if paragraph:
-        yield Block("\n".join(paragraph), number + len(lines) - len(paragraph), section)
+        yield Block(textwrap.dedent("\n".join(paragraph)), number + len(lines) - len(paragraph), section)

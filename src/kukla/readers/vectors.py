@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kukla.document import DocumentId
 from kukla.errors import InputError, ReadError
@@ -145,7 +144,9 @@ def read_vectors(path: Path | str, *, key: str | None = None, limit: int | None 
     name = path.name.lower()
     opener = next((opener for suffix, opener in _OPENERS.items() if name.endswith(suffix)), None)
     if opener is None:
-        raise ReadError(f"{path}: suffix {path.suffix!r} holds no vectors; allowed: {' '.join(VECTOR_SUFFIXES)}")
+        raise ReadError(
+            f"{path}: suffix {path.suffix!r} holds no vectors; allowed: {' '.join(VECTOR_SUFFIXES)}"
+        )
     try:
         source = opener(path, key)
     except OSError as error:

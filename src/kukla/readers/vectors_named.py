@@ -56,7 +56,9 @@ def open_npz(path: Path, key: str | None) -> Source:
         raise ReadError(f"{path}: not an npz file: {error}") from None
     count, dim = check_array(where, shape, dtype)
     if fortran_order and len(shape) == 2:
-        raise ReadError(f"{where}: Fortran order, whose rows are scattered; save numpy.ascontiguousarray of it")
+        raise ReadError(
+            f"{where}: Fortran order, whose rows are scattered; save numpy.ascontiguousarray of it"
+        )
     ids = None
     if "ids" in names and name != "ids":
         ids = _npz_ids(path, count)
@@ -94,10 +96,13 @@ def _npz_ids(path: Path, count: int) -> list[DocumentId]:
             ids = archive["ids"]
     except (ValueError, *_BROKEN) as error:
         reason = str(error).splitlines()[0]
-        raise ReadError(f"{path}: array 'ids' cannot be read: {reason}; allowed: integers or strings") from None
+        raise ReadError(
+            f"{path}: array 'ids' cannot be read: {reason}; allowed: integers or strings"
+        ) from None
     if ids.dtype.kind not in "iuU" or ids.shape != (count,):
         raise ReadError(
-            f"{path}: array 'ids' is {ids.dtype} of shape {ids.shape}; allowed: integers or strings, ({count},)"
+            f"{path}: array 'ids' is {ids.dtype} of shape {ids.shape}; "
+            f"allowed: integers or strings of shape ({count},)"
         )
     return cast("list[DocumentId]", ids.tolist())
 
@@ -130,7 +135,9 @@ def open_hdf5(path: Path, key: str | None) -> Source:
         try:
             with h5py.File(path, "r") as file:
                 dataset = file[name]
-                yield from mapped_batches(dataset if len(shape) == 2 else dataset[:].reshape(1, dim), batch_size)
+                yield from mapped_batches(
+                    dataset if len(shape) == 2 else dataset[:].reshape(1, dim), batch_size
+                )
         except OSError as error:
             raise ReadError(f"{where}: broken: {error}") from None
 

@@ -73,7 +73,9 @@ def read_npy_header(stream: BinaryIO, where: str) -> tuple[tuple[int, ...], bool
     """
     try:
         version = np.lib.format.read_magic(stream)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        read = (
+            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        )
         shape, fortran_order, dtype = read(stream)
     except ValueError as error:
         reason = str(error).splitlines()[0]
@@ -155,7 +157,9 @@ def open_fbin(path: Path, key: str | None) -> Source:
     _check_size(path, 8 + 4 * count * dim, f"({count}, {dim}) of float32")
 
     def batches(batch_size: int) -> Iterator[Floats]:
-        return mapped_batches(np.memmap(path, dtype="<f4", mode="r", offset=8, shape=(count, dim)), batch_size)
+        return mapped_batches(
+            np.memmap(path, dtype="<f4", mode="r", offset=8, shape=(count, dim)), batch_size
+        )
 
     return Source(count, dim, np.dtype(np.float32), batches)
 
@@ -168,7 +172,9 @@ def mapped_batches(array: Any, batch_size: int) -> Iterator[Floats]:
 
 def _refuse_key(path: Path, key: str | None) -> None:
     if key is not None:
-        raise ReadError(f"{path}: holds one array without a name; key {key!r} is for npz, hdf5, parquet and jsonl")
+        raise ReadError(
+            f"{path}: holds one array without a name; key {key!r} is for npz, hdf5, parquet and jsonl"
+        )
 
 
 def _check_dim(path: Path, dim: int) -> None:
@@ -217,7 +223,9 @@ def write_vectors(path: Path | str, vectors: ArrayLike | Mapping[str, ArrayLike]
     else:
         array = np.asarray(vectors)
         if array.ndim != 2 or array.shape[1] == 0 or array.dtype not in (np.float16, np.float32, np.float64):
-            raise InputError(f"{path}: cannot write {array.dtype} of shape {array.shape}; {_ALLOWED}, shape (n, dim)")
+            raise InputError(
+                f"{path}: cannot write {array.dtype} of shape {array.shape}; {_ALLOWED}, shape (n, dim)"
+            )
         if suffix == ".fvecs" and not len(array):
             raise InputError(f"{path}: an fvecs file without vectors would not say its dim")
         arrays = {"vectors": array}

@@ -45,7 +45,9 @@ def open_jsonl_vectors(path: Path, key: str | None) -> Source:
             id_name = next((field for field in ID_FIELDS if field in row.fields), None)
         for needed in filter(None, (name, id_name)):
             if needed not in row.fields:
-                raise ReadError(f"{where}: no field {needed!r}; the fields are {', '.join(map(repr, row.fields))}")
+                raise ReadError(
+                    f"{where}: no field {needed!r}; the fields are {', '.join(map(repr, row.fields))}"
+                )
         found = len(json_vector(row.fields[name], name, where))
         if id_name is not None:
             document_id(row.fields[id_name], id_name, where)
@@ -69,7 +71,7 @@ def open_jsonl_vectors(path: Path, key: str | None) -> Source:
 
     def ids() -> Iterator[DocumentId]:
         for row in json_rows(path):
-            yield row.fields[id_name]
+            yield row.fields[str(id_name)]
 
     return Source(count, dim, np.dtype(np.float32), batches, ids if id_name is not None else None)
 
