@@ -14,7 +14,7 @@ from tests.kernels import kernel_oracle as oracle
 from kukla import kernels
 
 names = pytest.mark.parametrize("name", kernels.available())
-quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 few_values = st.sampled_from([0.0, -0.0, 1.0, -1.0, 0.5, float("inf"), float("-inf"), 1e-45, float("nan")])
 
 

@@ -36,7 +36,15 @@ inline double float_dot(const Element* row, const double* query, std::size_t dim
 template <class Acc, class Element>
 void float_dot_block(const Element* rows, std::size_t n, std::size_t stride, std::size_t dim, const double* query,
                      double* dots) {
-    for (std::size_t i = 0; i < n; ++i) dots[i] = float_dot<Acc>(rows + i * stride, query, dim);
+    // The hardware fetches ahead in whole rows; the prefixes of long rows have to be asked for.
+    constexpr std::size_t ahead = 8;
+    const bool far_apart = (stride - dim) * sizeof(Element) >= 256;
+    for (std::size_t i = 0; i < n; ++i) {
+        const Element* row = rows + i * stride;
+        if (far_apart && i + ahead < n)
+            for (std::size_t d = 0; d < dim; d += 64 / sizeof(Element)) __builtin_prefetch(row + ahead * stride + d);
+        dots[i] = float_dot<Acc>(row, query, dim);
+    }
 }
 
 }  // namespace kukla

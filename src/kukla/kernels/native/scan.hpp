@@ -36,6 +36,7 @@ inline bool next_stretch(const std::uint8_t* mask, std::size_t end, std::size_t 
 template <class Scorer>
 void scan(const Scorer& scorer, std::size_t n, std::size_t nq, std::size_t keep, const std::uint8_t* mask,
           std::size_t threads, std::int64_t* out_rows, typename Scorer::Value* out_values) {
+    if (keep == 0) return;
     const std::size_t row_bytes = scorer.bytes_per_row();
     const std::size_t block = std::clamp<std::size_t>(kBlockBytes / row_bytes, 16, kBlockRows);
     for (std::size_t tile = 0; tile < nq; tile += kQueryTile) {

@@ -31,7 +31,7 @@ inline void value_of(std::uint32_t order, float& score) {
     std::memcpy(&score, &bits, sizeof score);
 }
 
-// The best `keep` of up to `rows` candidates. Holds at most 2 * keep + 256 keys: when these are full, the better part
+// The best `keep` (at least 1) of up to `rows` candidates. Holds at most 2 * keep + 256 keys: when these are full, the better part
 // stays and its worst key becomes the threshold, so a candidate costs O(1) on average.
 class Best {
 public:
@@ -59,7 +59,7 @@ public:
 
 private:
     void shrink() {
-        if (keys_.size() <= keep_ || keep_ == 0) return;
+        if (keys_.size() <= keep_) return;
         const auto worst = keys_.begin() + static_cast<std::ptrdiff_t>(keep_ - 1);
         std::nth_element(keys_.begin(), worst, keys_.end());
         threshold_ = *worst;
@@ -79,7 +79,7 @@ inline void top_k(const float* scores, const std::int64_t* rows, std::size_t m, 
         std::uint32_t order;
         std::uint32_t index;  // of the score, whose bits the order does not keep (-0, NaN)
         std::int64_t row;
-        // -0 and 0 are equal; order_of tells them apart.
+        // The index settles equal rows, so that the order is strict.
         bool operator<(const Item& other) const {
             if (order != other.order) return order < other.order;
             return row != other.row ? row < other.row : index < other.index;
