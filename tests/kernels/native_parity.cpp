@@ -95,7 +95,8 @@ void check_blocks(const Isa& isa, std::size_t width) {
 
 void check_scan(const Isa& isa) {
     constexpr std::size_t n = 40000, nq = 5, bytes = 48, keep = 37;
-    const auto rows = random_array<std::uint8_t>(n * bytes, 0, 255), queries = random_array<std::uint8_t>(nq * bytes, 0, 255);
+    const auto rows = random_array<std::uint8_t>(n * bytes, 0, 255);
+    const auto queries = random_array<std::uint8_t>(nq * bytes, 0, 255);
     const auto mask = random_array<std::uint8_t>(n, 0, 3);
     std::vector<std::vector<std::int64_t>> found;
     for (const Isa* table : {&kScalar, &isa})

@@ -38,19 +38,30 @@ MAX_QUERY_CODE = 8_191
 
 def array(name: str, value: Array, dtypes: Sequence[type[np.generic]], ndim: int) -> Array:
     """`value`, if it is a C-contiguous, aligned array of one of `dtypes` with `ndim` axes."""
+    if (
+        isinstance(value, np.ndarray)
+        and value.ndim == ndim
+        and value.dtype.type in dtypes
+        and value.dtype.isnative
+        and value.flags.c_contiguous
+        and value.flags.aligned
+    ):
+        return value
+    raise _array_error(name, value, dtypes, ndim)
+
+
+def _array_error(name: str, value: object, dtypes: Sequence[type[np.generic]], ndim: int) -> VectorError:
     allowed = " or ".join(np.dtype(dtype).name for dtype in dtypes)
     if not isinstance(value, np.ndarray):
-        raise VectorError(f"{name} must be a NumPy array of {allowed}, got {type(value).__name__}")
-    if not any(value.dtype == np.dtype(dtype) for dtype in dtypes):
-        raise VectorError(f"{name} must have dtype {allowed}, got {value.dtype}")
+        return VectorError(f"{name} must be a NumPy array of {allowed}, got {type(value).__name__}")
+    if value.dtype.type not in dtypes or not value.dtype.isnative:
+        return VectorError(f"{name} must have dtype {allowed}, got {value.dtype}")
     if value.ndim != ndim:
-        raise VectorError(f"{name} must have {ndim} axes, got shape {value.shape}")
-    if not (value.flags.c_contiguous and value.flags.aligned):
-        raise VectorError(
-            f"{name} must be C-contiguous and aligned, got strides {value.strides} for shape {value.shape}; "
-            f"np.ascontiguousarray copies it"
-        )
-    return value
+        return VectorError(f"{name} must have {ndim} axes, got shape {value.shape}")
+    return VectorError(
+        f"{name} must be C-contiguous and aligned, got strides {value.strides} for shape {value.shape}; "
+        f"np.ascontiguousarray copies it"
+    )
 
 
 def count(name: str, value: int, least: int) -> int:

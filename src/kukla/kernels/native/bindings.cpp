@@ -104,7 +104,8 @@ void run_scan(const Scorer& scorer, std::size_t n, const Optional<std::uint8_t, 
 template <class Scorer>
 void run_score(const Scorer& scorer, std::size_t n, const Array<const std::int64_t, 2>& rows, std::size_t threads,
                const Array<typename Scorer::Value, 2>& values) {
-    require(values.shape(0) == rows.shape(0) && values.shape(1) == rows.shape(1), "results must have the shape of rows");
+    require(values.shape(0) == rows.shape(0) && values.shape(1) == rows.shape(1),
+            "results must have the shape of rows");
     const std::int64_t* row = rows.data();
     require(std::all_of(row, row + rows.size(), [n](std::int64_t r) { return static_cast<std::uint64_t>(r) < n; }),
             "a row is out of range");

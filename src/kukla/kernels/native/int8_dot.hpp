@@ -14,7 +14,8 @@
 
 namespace kukla {
 
-// `Acc` starts at zero and has kStep, kFlush (a multiple of 2 * kStep), add(row, query) for kStep coordinates, merge(Acc) and sum().
+// `Acc` starts at zero and has kStep, kFlush (a multiple of 2 * kStep), add(row, query) for kStep coordinates,
+// merge(Acc) and sum().
 template <class Acc>
 inline std::int64_t int8_dot(const std::int8_t* row, const std::int16_t* query, std::size_t width) {
     constexpr std::size_t step = Acc::kStep;

@@ -1,5 +1,5 @@
-// AVX-512 F, BW, VL and DQ (Skylake-X, Zen 4 and later). The conversion of codes to int16, not the multiplication, limits
-// the integer dot product, so VNNI would gain nothing here.
+// AVX-512 F, BW, VL and DQ (Skylake-X, Zen 4 and later). The conversion of codes to int16, not the multiplication,
+// limits the integer dot product, so VNNI would gain nothing here.
 #if defined(__x86_64__)
 #include <immintrin.h>
 

@@ -31,7 +31,7 @@ public:
     PaddedQueries(const From* queries, std::size_t nq, std::size_t stride, std::size_t width)
         : line_((width + kQueryPad - 1) / kQueryPad * kQueryPad), data_(nq * line_) {
         for (std::size_t q = 0; q < nq; ++q)
-            std::copy(queries + q * stride, queries + q * stride + width, data_.begin() + static_cast<std::ptrdiff_t>(q * line_));
+            std::copy(queries + q * stride, queries + q * stride + width, data_.data() + q * line_);
     }
     const To* operator[](std::size_t q) const { return data_.data() + q * line_; }
 
@@ -82,7 +82,8 @@ public:
     Int8Scorer(const Isa& isa, const double* query_scales, std::size_t shells, const float* norms)
         : isa_(isa), query_scales_(query_scales), stride_(shells), norms_(norms) {}
 
-    void add(const std::int8_t* rows, const float* scales, const std::int16_t* queries, std::size_t nq, std::size_t width) {
+    void add(const std::int8_t* rows, const float* scales, const std::int16_t* queries, std::size_t nq,
+             std::size_t width) {
         shells_.push_back({rows, scales, {queries, nq, width, width}, width});
     }
 

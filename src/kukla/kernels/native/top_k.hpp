@@ -31,11 +31,12 @@ inline void value_of(std::uint32_t order, float& score) {
     std::memcpy(&score, &bits, sizeof score);
 }
 
-// The best `keep` (at least 1) of up to `rows` candidates. Holds at most 2 * keep + 256 keys: when these are full, the better part
-// stays and its worst key becomes the threshold, so a candidate costs O(1) on average.
+// The best `keep` (at least 1) of up to `rows` candidates. Holds at most 2 * keep + 256 keys: when these are full, the
+// better part stays and its worst key becomes the threshold, so a candidate costs O(1) on average.
 class Best {
 public:
-    Best(std::size_t keep, std::size_t rows) : keep_(keep), full_(std::min(rows, keep + std::max<std::size_t>(keep, 256))) {}
+    Best(std::size_t keep, std::size_t rows)
+        : keep_(keep), full_(std::min(rows, keep + std::max<std::size_t>(keep, 256))) {}
 
     // Values of rows first, first + 1, ...; `mask` (of the same rows) may be null.
     template <class Value>
@@ -87,7 +88,7 @@ inline void top_k(const float* scores, const std::int64_t* rows, std::size_t m, 
     };
     std::vector<Item> items(m);
     for (std::size_t i = 0; i < m; ++i)
-        items[i] = {order_of(scores[i] + 0.0F), static_cast<std::uint32_t>(i), rows[i]};
+        items[i] = {order_of(scores[i] + 0.0F) /* -0 equals 0 */, static_cast<std::uint32_t>(i), rows[i]};
     std::partial_sort(items.begin(), items.begin() + static_cast<std::ptrdiff_t>(k), items.end());
     for (std::size_t i = 0; i < k; ++i) {
         out_rows[i] = items[i].row;
