@@ -46,6 +46,16 @@ def test_a_passage_says_where_it_is(tmp_path: Path) -> None:
     }
 
 
+def test_an_endless_heading_is_shortened_in_the_text_alone(tmp_path: Path) -> None:
+    heading = " ".join(["word"] * 100)
+    _write(tmp_path / "a.md", f"# {heading}\n\nbody")
+    (document,) = _read(tmp_path)[0]
+    assert document.text is not None
+    assert document.text.endswith(" word ...\nbody")
+    assert len(document.text) <= 305
+    assert document.metadata["title"] == heading
+
+
 def test_nothing_is_dropped_without_a_reason(tmp_path: Path) -> None:
     for name in (".hidden.md", "node_modules/a.md", "env/a.md", "env/pyvenv.cfg", "__pycache__/a.md"):
         _write(tmp_path / name, "text")
@@ -164,6 +174,11 @@ def test_html_gives_visible_text_under_its_headings(tmp_path: Path) -> None:
         "A page - Code\na\n  b",
     ]
     assert [document.metadata["line"] for document in found] == [4, 5, 7, 7]
+
+
+def test_html_that_the_parser_rejects_is_skipped(tmp_path: Path) -> None:
+    _write(tmp_path / "page.html", "<![foo [")
+    assert _read(tmp_path) == ([], {"page.html": "not HTML: the parser rejects its markup"})
 
 
 def test_html_without_beautifulsoup_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

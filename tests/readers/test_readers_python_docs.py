@@ -28,9 +28,24 @@ def test_there_are_thousands(found: dict[object, Document]) -> None:
 @pytest.mark.parametrize(
     "name",
     # From source, from C, passed on by a package, by a module of another name, and inherited privately.
-    ["csv", "csv.reader", "str.split", "itertools.chain", "len", "open", "json.loads", "asyncio.run"]
-    + ["datetime.datetime.strptime", "decimal.Decimal", "unittest.TestCase", "collections.abc.Mapping"]
-    + ["concurrent.futures.ThreadPoolExecutor", "os.path.join", "random.shuffle", "pathlib.Path.exists"],
+    [
+        "csv",
+        "csv.reader",
+        "str.split",
+        "itertools.chain",
+        "len",
+        "open",
+        "json.loads",
+        "asyncio.run",
+        "datetime.datetime.strptime",
+        "decimal.Decimal",
+        "unittest.TestCase",
+        "collections.abc.Mapping",
+        "concurrent.futures.ThreadPoolExecutor",
+        "os.path.join",
+        "random.shuffle",
+        "pathlib.Path.exists",
+    ],
 )
 def test_names_are_those_that_users_write(found: dict[object, Document], name: str) -> None:
     document = found[name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -33,6 +34,7 @@ _OUTLINES: dict[str, Callable[[str], Outline]] = {
 DOCUMENT_SUFFIXES = (*_OUTLINES, ".py")
 
 _PROGRESS_ROWS = 1000
+_MAX_CONTEXT = 300  # characters: a whole paragraph marked as a heading must not be in every passage
 _log = logging.getLogger(__name__)
 
 
@@ -146,7 +148,7 @@ def _read_passages(file: FoundFile, skip: OnSkip) -> Iterator[Document]:
     number = 0
     for number, passage in enumerate(split_into_passages(outline.blocks), start=1):
         section = passage.section[1:] if passage.section[:1] == (title,) else passage.section
-        context = " - ".join((title, *section))
+        context = textwrap.shorten(" - ".join((title, *section)), _MAX_CONTEXT, placeholder=" ...")
         yield Document(
             f"{file.name}#{number}",
             f"{context}\n{passage.text}",

@@ -44,8 +44,8 @@ def outline_html(text: str) -> Outline:
         warnings.simplefilter("ignore")
         try:
             soup = bs4.BeautifulSoup(text, "html.parser")
-        except (bs4.ParserRejectedMarkup, RecursionError) as error:
-            raise Unreadable(f"not HTML: {error}") from None
+        except bs4.ParserRejectedMarkup:
+            raise Unreadable("not HTML: the parser rejects its markup") from None
     title = _squeeze(soup.title.get_text()) if soup.title else ""
     for tag in soup.find_all(_INVISIBLE) + soup.find_all(_hidden):
         tag.decompose()
@@ -82,28 +82,27 @@ def _squeeze(text: str) -> str:
 def _runs(soup: Any, bs4: Any) -> list[tuple[Any, str, int]]:
     """Runs of text with the same innermost block element: (element, text, line)."""
     runs: list[tuple[Any, list[str], int]] = []
+    # For each element, the innermost cell or block and the innermost block around its text. Parents
+    # come first, so a page of ten thousand unclosed <font> is read in linear time.
+    around: dict[int, tuple[Any, Any]] = {id(soup): (soup, soup)}
     cell = None
     for node in soup.descendants:
+        inner, block = around[id(node.parent)]
         if isinstance(node, bs4.Tag):
-            if node.name == "br" and runs:
+            if node.name in _BLOCKS:
+                inner = block = node
+            elif node.name in _CELLS:
+                inner = node
+            elif node.name == "br" and runs:
                 runs[-1][1].append("\n")
-            continue
-        if type(node) is not bs4.NavigableString:  # comments, doctypes, CDATA
-            continue
-        block: Any = None
-        inner: Any = None
-        for parent in node.parents:
-            if inner is None and (parent.name in _CELLS or parent.name in _BLOCKS):
-                inner = parent
-            if parent.name in _BLOCKS or parent is soup:
-                block = parent
-                break
-        if not runs or runs[-1][0] is not block:
-            runs.append((block, [], block.sourceline or 1))
-        elif inner is not cell:
-            runs[-1][1].append(" ")
-        cell = inner
-        runs[-1][1].append(str(node))
+            around[id(node)] = inner, block
+        elif type(node) is bs4.NavigableString:  # neither a comment nor a doctype
+            if not runs or runs[-1][0] is not block:
+                runs.append((block, [], block.sourceline or 1))
+            elif inner is not cell:
+                runs[-1][1].append(" ")
+            cell = inner
+            runs[-1][1].append(str(node))
     finished = []
     for block, strings, line in runs:
         words = "".join(strings)
