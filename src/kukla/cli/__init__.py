@@ -1,0 +1,58 @@
+"""The command ``kukla``: one module for each of its commands."""
+
+from __future__ import annotations
+
+import io
+import sys
+import warnings
+from importlib.metadata import PackageNotFoundError, version
+
+import click
+
+from kukla.cli.common import CommandGroup
+from kukla.cli.compact import compact
+from kukla.cli.delete import delete
+from kukla.cli.demo import demo
+from kukla.cli.explain import explain
+from kukla.cli.get import get
+from kukla.cli.index import index
+from kukla.cli.info import info
+from kukla.cli.search import search
+from kukla.cli.truncate import truncate
+
+__all__ = ["cli", "main"]
+
+
+def _version() -> str:
+    try:
+        return version("kukla")
+    except PackageNotFoundError:  # run from a source tree
+        return "(not installed)"
+
+
+@click.group(
+    cls=CommandGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit status: 0 done, 1 an error (one line on stderr), 2 a wrong command line, 3 nothing found "
+    "(search, delete), 130 interrupted. KUKLA_DEBUG=1 shows where an error comes from.",
+)
+@click.version_option(_version(), prog_name="kukla")
+def cli() -> None:
+    """Kukla: Matryoshka embeddings made safe and fast. One stored vector, every size."""
+
+
+for command in (index, search, info, get, delete, compact, explain, truncate, demo):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Run the command; the entry point of the package."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal without Unicode is no reason to fail
+    warnings.showwarning = _show_warning
+    cli(prog_name="kukla")
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    click.echo(f"warning: {message}", err=True)

@@ -1,0 +1,184 @@
+"""``kukla search``: the nearest documents of texts or vectors."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+from rich.text import Text
+
+from kukla.cli.common import (
+    NOTHING_FOUND,
+    filter_option,
+    index_argument,
+    json_option,
+    plan_option,
+    read_filter,
+    read_lines,
+    threads_option,
+)
+from kukla.cli.output import make_console, print_json, printable, snippet
+from kukla.cost import format_bytes
+from kukla.document import Document
+from kukla.errors import InputError
+from kukla.index import Index
+from kukla.readers import read_vectors
+from kukla.search.result import SearchResult
+
+__all__ = ["print_answers", "search"]
+
+Query = str | NDArray[np.floating[Any]]
+
+
+@click.command(
+    short_help="Find the documents nearest to a text or a vector.",
+    epilog="\b\nExamples:\n  kukla search my.kukla 'read a file line by line'\n"
+    "  kukla search my.kukla 'sort a list' -k 3 --filter kind=function --json\n"
+    "  kukla search my.kukla --plan '128:binary@200 > 512:float32' - < questions.txt\n"
+    "  kukla search vectors.kukla --vector query.npy\n\nExits with 3 when no query found anything.",
+)
+@index_argument
+@click.argument("text", required=False)
+@click.option("-k", "k", type=click.IntRange(min=1), default=10, show_default=True, help="Results a query.")
+@plan_option
+@click.option("--dims", type=click.IntRange(min=1), help="Scan with prefixes of this length.")
+@click.option("--shortlist", type=click.IntRange(min=1), help="Candidates that the first stage keeps.")
+@click.option("--oversampling", type=click.FloatRange(min=1), help="The same as a multiple of k.")
+@filter_option
+@click.option(
+    "--vector",
+    "vector_path",
+    metavar="FILE",
+    help="Search with the vectors of a file (npy, npz, ...); - reads a JSON array from standard input.",
+)
+@threads_option
+@json_option
+def search(
+    index_path: Path,
+    text: str | None,
+    k: int,
+    plan: str | None,
+    dims: int | None,
+    shortlist: int | None,
+    oversampling: float | None,
+    filters: tuple[str, ...],
+    vector_path: str | None,
+    threads: int,
+    as_json: bool,
+) -> None:
+    """Print the K documents of INDEX nearest to TEXT.
+
+    With ``-``, or nothing and a pipe, every line of standard input is a query. JSON is one object a query
+    and line.
+    """
+    queries = _queries(text, vector_path)
+    matching = read_filter(filters)
+    found_any = False
+    with Index.open(index_path, read_only=True) as index:
+        if isinstance(queries[0], str):
+            _ = index.embedder  # loading it is no part of a query's time
+        for number, query in enumerate(queries):
+            result = index.search(
+                query,
+                k,
+                plan=plan,
+                dims=dims,
+                shortlist=shortlist,
+                oversampling=oversampling,
+                filter=matching,
+                threads=threads,
+            )
+            documents = index.get(result.ids[0].tolist())
+            found_any = found_any or bool(documents)
+            if as_json:
+                print_json(_json(query, result, documents))
+                continue
+            if len(queries) > 1:
+                name = printable(query) if isinstance(query, str) else f"vector {number}"
+                click.echo("\n" * (number > 0) + f"query: {name}")
+            print_answers(result, documents)
+    if not found_any:
+        click.get_current_context().exit(NOTHING_FOUND)
+
+
+def _queries(text: str | None, vector_path: str | None) -> Sequence[Query]:
+    if vector_path is not None:
+        if text is not None:
+            raise click.UsageError("give a text or --vector, not both")
+        queries = list(_vectors(vector_path))
+        if not queries:
+            raise InputError(f"{vector_path} holds no vectors")
+        return queries
+    if text is None and sys.stdin.isatty():
+        raise click.UsageError("give a text, - with queries on standard input, or --vector FILE")
+    return read_lines("queries") if text is None or text == "-" else [text]
+
+
+def _vectors(path: str) -> Iterator[NDArray[np.floating[Any]]]:
+    if path != "-":
+        for batch in read_vectors(path).batches(1024):
+            yield from batch
+        return
+    try:
+        rows = np.array(json.load(sys.stdin), dtype=np.float64)
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            f"standard input is not a JSON array of numbers, nor one of such arrays: {error}"
+        ) from None
+    if rows.ndim not in (1, 2):
+        raise InputError(f"standard input holds an array of shape {rows.shape}; allowed: (dim,) or (n, dim)")
+    yield from np.atleast_2d(rows)
+
+
+def _json(query: Query, result: SearchResult, documents: list[Document]) -> dict[str, Any]:
+    return {
+        "query": query if isinstance(query, str) else None,
+        "plan": str(result.plan),
+        "results": [
+            {
+                "id": document.id,
+                "score": float(str(score)),
+                "text": document.text,
+                "metadata": dict(document.metadata),
+            }
+            for document, score in zip(documents, result.scores[0], strict=True)
+        ],
+        "stages": [
+            {
+                "stage": str(report.stage),
+                "scored": report.scored,
+                "kept": report.kept,
+                "bytes_read": report.bytes_read,
+                "seconds": report.seconds,
+            }
+            for report in result.stages
+        ],
+        "seconds": result.seconds,
+    }
+
+
+def print_answers(result: SearchResult, documents: list[Document], *, with_cost: bool = True) -> None:
+    """Ranked documents of one query for people, and what the search did."""
+    console = make_console()
+    width = len(str(len(documents)))
+    for rank, (document, score) in enumerate(zip(documents, result.scores[0], strict=True), start=1):
+        line = Text(f"{rank:>{width}}  {score:.4f}  ", style="cyan")
+        line.append(printable(str(document.id)).replace("\n", " "), style="bold not cyan")
+        console.print(line, soft_wrap=True)
+        indent = width + 2
+        for text in snippet(console, document.text or "", indent=indent):
+            console.print(" " * indent + text, soft_wrap=True)
+    if not documents:
+        click.echo("nothing found")
+    if with_cost:
+        cost = (
+            f"{result.scanned:,} scanned, {result.rescored:,} rescored, "
+            f"{format_bytes(result.bytes_read)} read, {result.seconds * 1e3:.1f} ms, plan {result.plan}"
+        )
+        console.print(Text(cost, style="dim"), soft_wrap=True)
