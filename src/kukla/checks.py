@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from kukla.errors import InputError, VectorError
 
-__all__ = ["BLOCK_ROWS", "as_float32", "check_count", "check_dim", "check_vectors", "normalise", "row_norms"]
+__all__ = ["BLOCK_ROWS", "as_float32", "check_count", "check_dim", "check_vectors", "normalise", "unit_rows"]
 
 BLOCK_ROWS = 8192
 """Rows worked on at a time, so that float64 temporaries stay small beside the data."""
@@ -93,27 +93,34 @@ def check_vectors(
     return array
 
 
-def row_norms(
+def unit_rows(
     rows: NDArray[np.floating[Any]], *, first_row: int = 0, what: str = "vector"
 ) -> NDArray[np.floating[Any]]:
-    """L2 norms of finite rows in float64 (or wider); ``VectorError`` naming the first all-zero row."""
-    wide = rows.astype(np.result_type(rows.dtype, np.float64), copy=False)
+    """Finite rows as new rows of length 1 in float64 (or wider); ``VectorError`` naming an all-zero row.
+
+    A row's result depends on nothing but its values: not on the other rows, nor on the memory order.
+    """
+    wide = rows.astype(np.result_type(rows.dtype, np.float64), order="C")
     largest = np.abs(wide).max(axis=1, initial=0.0)
     if not largest.all():
         row = first_row + int(np.argmin(largest))
         raise VectorError(f"{what} of row {row} is all zeros: it has no direction and cannot be normalised")
-    if len(wide) and (largest.min() < _SAFE[0] or largest.max() > _SAFE[1]):
-        scaled = wide / largest[:, None]
-        return largest * np.sqrt(np.einsum("ij,ij->i", scaled, scaled))
-    return np.sqrt(np.einsum("ij,ij->i", wide, wide))
+    unsafe = (largest < _SAFE[0]) | (largest > _SAFE[1])
+    if unsafe.any():
+        # A power of two changes no digit. Subnormal rows must grow before their norm is taken: it would be
+        # rounded to the few digits that subnormal numbers have.
+        exponents = np.frexp(largest[unsafe])[1]
+        wide[unsafe] = np.ldexp(wide[unsafe], -exponents[:, None])
+    wide /= np.sqrt(np.einsum("ij,ij->i", wide, wide))[:, None]
+    return wide
 
 
 def normalise(vectors: NDArray[np.floating[Any]], *, first_row: int = 0) -> NDArray[np.float32]:
     """Finite rows ``(n, dim)`` as new float32 rows of length 1; ``VectorError`` naming an all-zero row."""
     result = np.empty(vectors.shape, dtype=np.float32)
     for start in range(0, len(vectors), BLOCK_ROWS):
-        block = vectors[start : start + BLOCK_ROWS].astype(np.float64)
-        result[start : start + BLOCK_ROWS] = block / row_norms(block, first_row=first_row + start)[:, None]
+        block = vectors[start : start + BLOCK_ROWS]
+        result[start : start + BLOCK_ROWS] = unit_rows(block, first_row=first_row + start)
     return result
 
 

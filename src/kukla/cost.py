@@ -45,7 +45,12 @@ class PlanCost:
     stages: tuple[StageCost, ...]
     resident_bytes: int
     disk_bytes: int
-    full_bytes: int
+    full_bytes_per_vector: int
+
+    @property
+    def full_bytes(self) -> int:
+        """Bytes of the same vectors as float32 of the full dim."""
+        return self.documents * self.full_bytes_per_vector
 
     @property
     def bytes_read(self) -> int:
@@ -60,7 +65,7 @@ class PlanCost:
     @property
     def memory_ratio(self) -> float:
         """How many times smaller the scanned codes are than float32 vectors of the full dim."""
-        return self.full_bytes / self.resident_bytes if self.resident_bytes else float("inf")
+        return self.full_bytes_per_vector / self.stages[0].bytes_per_vector
 
     def rows(self) -> list[tuple[str, str, str, str, str, str]]:
         """The table of :meth:`__str__`: a header row, then one row a stage."""
@@ -149,12 +154,12 @@ def plan_cost(
         stages=tuple(stages),
         resident_bytes=stages[0].bytes_read,
         disk_bytes=documents * bytes_per_vector(nesting, precisions, cosine=cosine),
-        full_bytes=documents * nesting.full * 4,
+        full_bytes_per_vector=nesting.full * 4,
     )
 
 
 def format_bytes(count: float) -> str:
-    """``1536`` as ``1.5 kB``: decimal units."""
+    """``1536`` as ``1.54 kB``: decimal units, three digits."""
     units = ["B", "kB", "MB", "GB", "TB"]
     while count >= 999.5 and len(units) > 1:
         count /= 1000

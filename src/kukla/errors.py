@@ -131,5 +131,9 @@ class MissingExtraError(KuklaError, ImportError):
     """
 
     def __init__(self, what: str, extra: str) -> None:
-        self.extra = extra
+        self.what, self.extra = what, extra
         super().__init__(f"{what} needs an optional dependency: pip install 'kukla[{extra}]'")
+
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:
+        # Pickling would pass the message as the only argument; process pools pickle errors.
+        return type(self), (self.what, self.extra)

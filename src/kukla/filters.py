@@ -11,7 +11,8 @@ The operators are the ones that Chroma, Pinecone and MongoDB users know::
 Types never mix: a number matches numbers only, a string strings only, ``true`` is not 1. Strings compare by
 code point. A field that is a list matches ``$eq`` and ``$in`` when one of its elements does. Comparisons are
 false for a missing field; ``$ne``, ``$nin`` and ``$not`` are the exact negation and so true for it;
-``null`` equals null and missing.
+``null`` equals null and missing. A field whose name holds a dot, a quote, a backslash or a control character
+cannot be named.
 """
 
 from __future__ import annotations
@@ -22,18 +23,22 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from kukla.errors import FilterError
 
 __all__ = ["Filter", "compile_filter", "parse_filter"]
 
 Filter = Mapping[str, Any]
 
-DEEPEST = 32
+# SQLite's limits, kept at a distance: the parser's stack has 100 places, an expression tree 1000 levels.
+DEEPEST = 16
+MOST_TESTS = 800
 MOST_VALUES = 10_000
 _RANGES = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
 _OPERATORS = ("$eq", "$ne", *_RANGES, "$in", "$nin", "$exists")
-_SHORT = re.compile(r"\s*(?P<field>[\w.\-]+)\s*(?P<operator>!=|>=|<=|=|>|<)\s*(?P<value>.*?)\s*", re.DOTALL)
-_SHORT_OPERATORS = {"=": "$eq", "!=": "$ne", ">": "$gt", ">=": "$gte", "<": "$lt", "<=": "$lte"}
+_SHORT = re.compile(r"\s*(?P<field>[\w.\-]+)\s*(?P<operator>!=|>=|<=|==?|>|<)\s*(?P<value>.*?)\s*", re.DOTALL)
+_SHORT_OPERATORS = {"=": "$eq", "==": "$eq", "!=": "$ne", ">": "$gt", ">=": "$gte", "<": "$lt", "<=": "$lte"}
 
 Compiled = tuple[str, list[Any]]
 
@@ -46,18 +51,36 @@ def parse_filter(text: str) -> Filter:
     """
     if text.lstrip().startswith("{"):
         try:
-            parsed = json.loads(text)
+            parsed = _loads(text)
         except ValueError as error:
             raise FilterError(f"the filter is not valid JSON: {error}") from None
+        except RecursionError:
+            raise FilterError(f"the filter is nested more than {DEEPEST} deep") from None
         return _object(parsed)
     match = _SHORT.fullmatch(text)
     if match is None:
         raise FilterError(f"cannot read the filter {text!r}; write JSON, or a comparison such as year>=2000")
     try:
-        value = json.loads(match["value"])
-    except ValueError:
+        value = _loads(match["value"])
+    except (ValueError, RecursionError):
         value = match["value"]
     return {match["field"]: {_SHORT_OPERATORS[match["operator"]]: value}}
+
+
+def _loads(text: str) -> Any:
+    """Strict JSON: no NaN, and no key twice, of which Python would silently keep the last."""
+
+    def refuse(constant: str) -> Any:
+        raise ValueError(f"{constant} is not a JSON number")
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        result = dict(pairs)
+        if len(result) < len(pairs):
+            keys = [key for key, _ in pairs]
+            raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} is given twice")
+        return result
+
+    return json.loads(text, parse_constant=refuse, object_pairs_hook=unique)
 
 
 def compile_filter(filter_: Filter) -> Compiled:
@@ -68,7 +91,13 @@ def compile_filter(filter_: Filter) -> Compiled:
     FilterError
         Naming the part that was not understood and what is allowed there.
     """
-    return _compile(_object(filter_), 0)
+    condition, parameters = _compile(_object(filter_), 0)
+    if condition.count("json_type(") > MOST_TESTS:  # values are bound, so this counts our own words
+        raise FilterError(
+            f"the filter needs more than {MOST_TESTS} tests of a field (an equality needs two); "
+            "$in takes many values at once"
+        )
+    return condition, parameters
 
 
 def _object(value: Any) -> Filter:
@@ -106,10 +135,14 @@ def _compare(path: str, field: str, operator: str, value: Any) -> Compiled:
     if operator == "$ne":
         return _negate(_equal(path, value))
     if operator in _RANGES:
-        types = _types(value)
-        if isinstance(value, bool) or types is None:
+        value = _plain(value)
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
             raise FilterError(f"field {field!r}: {operator} takes a number or a string, got {value!r}")
-        return _typed(path, types, f"json_extract(metadata, ?) {_RANGES[operator]} ?", [path, value])
+        return (
+            f"json_type(metadata, ?) IN ({_types(value)}) "
+            f"AND json_extract(metadata, ?) {_RANGES[operator]} json_extract(?, '$')",
+            [path, path, json.dumps(value)],
+        )
     if operator in ("$in", "$nin"):
         if not isinstance(value, Sequence) or isinstance(value, str):
             raise FilterError(f"field {field!r}: {operator} takes a list, got {value!r}")
@@ -128,75 +161,85 @@ def _compare(path: str, field: str, operator: str, value: Any) -> Compiled:
 
 def _path(field: str) -> str:
     parts = field.split(".")
-    if '"' in field or "\0" in field or not all(parts):
-        raise FilterError(f"field {field!r}: names between dots must not be empty nor hold quotes")
+    # JSON escapes these, and SQLite compares names as they are written.
+    if not all(parts) or any(character in '"\\' or character < " " for character in field):
+        raise FilterError(
+            f"field {field!r}: names between dots must not be empty nor hold quotes, backslashes or control "
+            "characters"
+        )
+    _check_unicode(field)
     return "$" + "".join(f'."{part}"' for part in parts)
 
 
-def _types(value: Any) -> str | None:
-    """The SQLite JSON types that compare with a value; ``None`` for values that compare with nothing."""
+def _check_unicode(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise FilterError(f"{text!r} holds a lone surrogate: it is not Unicode") from None
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _types(value: Any) -> str:
+    """The SQLite JSON types that compare with a value."""
+    if value is None:
+        return "'null'"
     if isinstance(value, bool):
         return "'true'" if value else "'false'"
     if isinstance(value, int | float):
         if isinstance(value, int) and not -(2**63) <= value < 2**63:
-            raise FilterError(f"the number {value} does not fit 64 bits")
+            raise FilterError(f"the number {value:.6g} does not fit 64 bits")
         if not math.isfinite(value):
             raise FilterError(f"a number must be finite, got {value}")
         return "'integer', 'real'"
     if isinstance(value, str):
+        _check_unicode(value)
+        if "\0" in value:
+            raise FilterError(f"a string must not hold NUL characters, got {value!r}")
         return "'text'"
-    return None
+    raise FilterError(f"a value must be a string, a number, true, false or null, got {value!r}")
 
 
 def _equal(path: str, value: Any) -> Compiled:
-    if value is None:
-        return "coalesce(json_type(metadata, ?), 'null') = 'null'", [path]
     return _any(path, [value])
 
 
 def _any(path: str, values: Sequence[Any]) -> Compiled:
     """The field, or one of its elements if it is a list, equals one of the values."""
     by_types: dict[str, list[Any]] = {}
-    clauses: list[Compiled] = []
-    for value in values:
-        types = _types(value)
-        if value is None:
-            clauses.append(_equal(path, None))
-        elif types is None:
-            raise FilterError(f"a value must be a string, a number, true, false or null, got {value!r}")
-        else:
-            by_types.setdefault(types, []).append(value)
-    for types, group in by_types.items():
-        # Strings travel as one JSON parameter; numbers are bound, since text would round them.
-        marks = "SELECT value FROM json_each(?)" if types == "'text'" else ", ".join("?" * len(group))
-        bound = [json.dumps(group)] if types == "'text'" else group
-        among = "1" if types in ("'true'", "'false'") else f"{{}} IN ({marks})"
-        bound = [] if among == "1" else bound
-        scalar = _typed(
-            path, types, among.format("json_extract(metadata, ?)"), ([path] if bound else []) + bound
-        )
-        element = among.format("e.value")
-        listed = (
-            "json_type(metadata, ?) = 'array' AND EXISTS (SELECT 1 FROM json_each(metadata, ?) AS e "
-            f"WHERE e.type IN ({types}) AND {element})",
-            [path, path, *bound],
-        )
-        clauses.append(_join("OR", [scalar, listed]))
-    return _join("OR", clauses) if clauses else ("0", [])
+    for value in map(_plain, values):
+        by_types.setdefault(_types(value), []).append(value)
+    if not by_types:
+        return "0", []
+    return _join("OR", [_one_of(path, types, group) for types, group in by_types.items()])
 
 
-def _typed(path: str, types: str, condition: str, parameters: list[Any]) -> Compiled:
-    return f"json_type(metadata, ?) IN ({types}) AND {condition}", [path, *parameters]
+def _one_of(path: str, types: str, values: Sequence[Any]) -> Compiled:
+    """As :func:`_any`, for values that compare with the same types."""
+    # Values travel as JSON: as many as there are take one parameter, and numbers are read from text by the
+    # same code as those in the metadata, so that equal ones stay equal however it rounds.
+    among, bound = " AND {} IN (SELECT value FROM json_each(?))", [json.dumps(values)]
+    if types in ("'null'", "'true'", "'false'"):
+        among, bound = "", []
+    found = "coalesce(json_type(metadata, ?), 'null')" if types == "'null'" else "json_type(metadata, ?)"
+    scalar = f"{found} IN ({types}){among.format('json_extract(metadata, ?)')}"
+    listed = (
+        "json_type(metadata, ?) = 'array' AND EXISTS (SELECT 1 FROM json_each(metadata, ?) AS e "
+        f"WHERE e.type IN ({types}){among.format('e.value')})"
+    )
+    return _join("OR", [(scalar, [path, *([path] if bound else []), *bound]), (listed, [path, path, *bound])])
 
 
 def _negate(compiled: Compiled) -> Compiled:
-    # coalesce: a missing field makes a comparison NULL, and NOT NULL is NULL, not true.
-    return f"NOT coalesce(({compiled[0]}), 0)", compiled[1]
+    # A missing field makes a comparison NULL, and NOT NULL is NULL; IS NOT TRUE is true.
+    return f"({compiled[0]}) IS NOT TRUE", compiled[1]
 
 
 def _join(word: str, parts: Sequence[Compiled]) -> Compiled:
-    if not parts:
-        return "1", []
+    if len(parts) < 2:
+        return parts[0] if parts else ("1", [])
     return f" {word} ".join(f"({sql})" for sql, _ in parts), [
         value for _, values in parts for value in values
     ]

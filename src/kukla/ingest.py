@@ -1,10 +1,10 @@
-"""What ``Index.add`` accepts, turned into batches: arrays, texts, documents, vectors, or an iterable of them."""
+"""What ``Index.add`` accepts, as batches: an array, or an iterable of texts, documents and vectors."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, cast
 
@@ -22,6 +22,9 @@ Item = str | Document | Mapping[str, Any] | Sequence[float] | NDArray[np.floatin
 """A text, a document (or a mapping with its fields), or a vector."""
 
 LONGEST_ID = 1024
+DEEPEST_METADATA = 100
+"""SQLite refuses to read JSON nested 1000 deep (in filters), Python's recursion is limited too."""
+
 _FIELDS = ("id", "text", "metadata", "vector")
 
 
@@ -38,7 +41,7 @@ class _Rows:
         self.ids.append(document.id)
         self.texts.append(document.text)
         self.metadata.append(document.metadata)
-        self.vectors.append(None if document.vector is None else np.asarray(document.vector))
+        self.vectors.append(document.vector)
 
 
 def make_batches(
@@ -54,19 +57,23 @@ def make_batches(
 ) -> Iterator[Batch]:
     """Batches of at most ``rows`` checked rows, their vectors made what is stored by ``prepare``.
 
+    ``ids``, ``texts`` and ``metadata``, where given, take the place of what the items say themselves.
+
     Raises
     ------
     InputError
         Naming the row, counted over all batches, and what is wrong with it.
     """
     done = 0
+    for name, values in (("ids", ids), ("texts", texts), ("metadata", metadata)):
+        _check_extra(name, values, items)
     extras = [None if extra is None else iter(extra) for extra in (ids, texts, metadata)]
     for chunk in _chunks(items, rows):
         count = len(chunk.vectors) if isinstance(chunk, _Rows) else len(chunk)
         given = [None if extra is None else list(islice(extra, count)) for extra in extras]
-        for name, values in zip(("ids", "texts", "metadata"), given, strict=True):
-            if values is not None and len(values) < count:
-                raise InputError(f"{name} ended after {done + len(values)}, but there are more items")
+        for name, part in zip(("ids", "texts", "metadata"), given, strict=True):
+            if part is not None and len(part) < count:
+                raise InputError(f"{name} ended after {done + len(part)}, but there are more items")
         collected = (
             chunk if isinstance(chunk, _Rows) else _Rows([None] * count, [None] * count, [None] * count)
         )
@@ -96,44 +103,83 @@ def make_batches(
 _END = object()
 
 
-def _chunks(items: NDArray[Any] | Iterable[Item], rows: int) -> Iterator[NDArray[Any] | _Rows]:
-    if isinstance(items, str | Document | Mapping):
-        raise InputError(f"add takes many items; put the one {type(items).__name__} into a list")
+def _check_extra(name: str, extra: Any, items: Any) -> None:
+    """What can be known before the first batch is written: a single value, or another length."""
+    if extra is None:
+        return
+    if isinstance(extra, str | bytes | Mapping) or not isinstance(extra, Iterable):
+        raise InputError(f"{name} must be an iterable with one value for each item, got {extra!r}")
+    count = _row_count(items)
+    if count is not None and isinstance(extra, Sized) and len(extra) != count:
+        raise InputError(f"there are {len(extra)} {name} for {count} items")
+
+
+def _row_count(items: Any) -> int | None:
+    """How many rows there are, where that is known without consuming anything."""
     if isinstance(items, np.ndarray):
+        return len(items) if items.ndim == 2 else None
+    if isinstance(items, Sequence) and not isinstance(items, str | bytes):
+        return sum(len(item) if _is_batch(item) else 1 for item in items)
+    return None
+
+
+def _is_batch(item: Any) -> bool:
+    return isinstance(item, np.ndarray) and item.ndim == 2
+
+
+def _chunks(items: NDArray[Any] | Iterable[Item], rows: int) -> Iterator[NDArray[Any] | _Rows]:
+    if isinstance(items, str | bytes | Document | Mapping):
+        raise InputError(f"add takes many items; put the one {type(items).__name__} into a list")
+    if isinstance(items, np.ndarray) and not (items.ndim == 1 and items.dtype.kind in "OU"):
         whole = np.atleast_2d(items)
         for start in range(0, len(whole), rows):
             yield whole[start : start + rows]
         return
+    if not isinstance(items, Iterable):
+        raise InputError(f"add takes an array or an iterable of items, got {items!r}")
     collected = _Rows()
-    for number, item in enumerate(items):
-        if isinstance(item, np.ndarray) and item.ndim == 2:
-            if collected.vectors:
+    done = 0
+    for item in items:
+        # The rows of small batches are collected too: each batch that leaves here becomes a segment.
+        batch: Iterable[Any] = cast("NDArray[Any]", item) if _is_batch(item) else (item,)
+        for row in batch:
+            collected.add(_document(row, done))
+            done += 1
+            if len(collected.vectors) >= rows:
                 yield collected
                 collected = _Rows()
-            yield from _chunks(item, rows)
-            continue
-        collected.add(_document(item, number))
-        if len(collected.vectors) >= rows:
-            yield collected
-            collected = _Rows()
     if collected.vectors:
         yield collected
 
 
 def _document(item: Any, row: int) -> Document:
-    if isinstance(item, Document):
-        return item
+    """An item as a document whose vector, if any, is an array of floats."""
     if isinstance(item, str):
-        return Document(text=item)
+        return Document(text=str(item))
     if isinstance(item, Mapping):
         unknown = [key for key in item if key not in _FIELDS]
         if unknown:
-            raise InputError(f"item {row} has the field {unknown[0]!r}; allowed: {', '.join(_FIELDS)}")
-        return Document(**{"metadata": {}, **item})
+            raise InputError(f"row {row} has the field {unknown[0]!r}; allowed: {', '.join(_FIELDS)}")
+        document = Document(**{"metadata": {}, **item})
+    elif isinstance(item, Document):
+        document = item
+    else:
+        return Document(vector=_vector(item, row))
+    return document if document.vector is None else replace(document, vector=_vector(document.vector, row))
+
+
+def _vector(value: Any, row: int) -> NDArray[np.floating[Any]]:
     try:
-        return Document(vector=np.asarray(item))
-    except ValueError:
-        raise VectorError(f"item {row} is no text, document or vector: {item!r}") from None
+        array = np.asarray(value)
+    except ValueError as error:
+        raise VectorError(f"row {row}: the vector is ragged ({error})") from None
+    if array.ndim == 0:
+        raise VectorError(f"row {row} is no text, document or vector: {value!r}")
+    if array.dtype.kind != "f":  # stacked with float rows it would pass for one of them
+        raise VectorError(
+            f"row {row}: a vector must be floats, got dtype {array.dtype}; decode quantised codes first"
+        )
+    return array
 
 
 def _vectors(
@@ -154,7 +200,12 @@ def _vectors(
             to_embed.append(text)
     if not to_embed:
         return np.stack([vector for vector in vectors if vector is not None])
-    embedded = encode(to_embed)
+    embedded = np.asarray(encode(to_embed))
+    if embedded.shape != (len(to_embed), dim):
+        raise VectorError(
+            f"the embedder made vectors of shape {embedded.shape} of {len(to_embed)} texts; "
+            f"allowed: ({len(to_embed)}, {dim})"
+        )
     if len(to_embed) == len(vectors):
         return embedded
     fresh = iter(embedded)
@@ -165,9 +216,12 @@ def _check_ids(ids: Sequence[Any], first_row: int) -> list[int] | list[str] | No
     if all(id_ is None for id_ in ids):
         return None
     checked = [check_id(id_, row=first_row + i) for i, id_ in enumerate(ids)]
-    kinds = {type(id_) for id_ in checked}
-    if len(kinds) > 1:
-        raise InputError("ids must be all integers or all strings, got both")
+    for i, id_ in enumerate(checked):
+        if type(id_) is not type(checked[0]):
+            raise InputError(
+                f"row {first_row + i}: ids must be all integers or all strings, got {id_!r} after "
+                f"{checked[0]!r}"
+            )
     return cast("list[int] | list[str]", checked)
 
 
@@ -184,7 +238,8 @@ def check_id(id_: Any, *, row: int | None = None) -> DocumentId:
         if not 0 < len(id_) <= LONGEST_ID:
             raise InputError(f"{where}an id must have 1 to {LONGEST_ID} characters, got {len(id_)}")
         _check_unicode(id_, f"{where}the id")
-    return id_
+    # Exact types: subclasses such as numpy.str_ would look like ids of another type.
+    return int(id_) if isinstance(id_, int) else str(id_)
 
 
 def check_text(text: Any, row: int) -> str | None:
@@ -193,23 +248,40 @@ def check_text(text: Any, row: int) -> str | None:
         if not isinstance(text, str):
             raise InputError(f"row {row}: a text must be a string, got {type(text).__name__}")
         _check_unicode(text, f"row {row}: the text")
-    return text
+        return str(text)
+    return None
 
 
 def encode_metadata(metadata: Any, row: int) -> str | None:
     """Metadata as JSON, or ``None`` where there is none; ``InputError`` for what JSON cannot hold."""
     if not metadata and (metadata is None or isinstance(metadata, Mapping)):
         return None
-    if not isinstance(metadata, Mapping) or not all(isinstance(key, str) for key in metadata):
+    if not isinstance(metadata, Mapping):
         raise InputError(f"row {row}: metadata must be a mapping with string keys, got {metadata!r}")
+    plain = dict(metadata)
+    _check_json(plain, row, 1)
     try:
-        encoded = json.dumps(dict(metadata), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        encoded = json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError) as error:
         raise InputError(f"row {row}: metadata must be JSON ({error})") from None
     _check_unicode(encoded, f"row {row}: the metadata")
-    if "\\u0000" in encoded:
-        raise InputError(f"row {row}: metadata must not hold NUL characters")
     return encoded
+
+
+def _check_json(value: Any, row: int, depth: int) -> None:
+    """What ``json.dumps`` lets through or changes silently, and SQLite cannot read."""
+    if isinstance(value, str):
+        if "\0" in value:
+            raise InputError(f"row {row}: metadata must not hold NUL characters")
+    elif isinstance(value, dict | list | tuple):
+        if depth > DEEPEST_METADATA:
+            raise InputError(f"row {row}: metadata is nested more than {DEEPEST_METADATA} deep")
+        for item in value:
+            if isinstance(value, dict) and not isinstance(item, str):
+                raise InputError(f"row {row}: metadata must be a mapping with string keys, got {item!r}")
+            _check_json(item, row, depth + 1)
+            if isinstance(value, dict):
+                _check_json(value[item], row, depth + 1)
 
 
 def _check_unicode(text: str, what: str) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kukla.checks import BLOCK_ROWS, check_dim, check_vectors, row_norms
+from kukla.checks import BLOCK_ROWS, check_dim, check_vectors, unit_rows
 from kukla.errors import InputError
 
 __all__ = ["Nesting", "prefix_norms", "truncate"]
@@ -42,20 +42,22 @@ class Nesting:
     dims: tuple[int, ...]
 
     def __init__(self, dims: Iterable[int]) -> None:
-        given = tuple(dims)
+        received: object = dims
+        if isinstance(received, str) or not isinstance(received, Iterable):
+            raise InputError(f"a nesting is a list of dims such as (64, 128, 256), got {dims!r}")
+        given = tuple(check_dim(dim, what="a dim of the nesting") for dim in dims)
         if not given:
             raise InputError("a nesting needs at least one dim, got none")
-        for dim in given:
-            check_dim(dim, what="a dim of the nesting")
         if any(a >= b for a, b in pairwise(given)):
             raise InputError(f"the dims of a nesting must ascend without repeats, got {given}")
-        object.__setattr__(self, "dims", tuple(int(dim) for dim in given))
+        object.__setattr__(self, "dims", given)
 
     @classmethod
     def default(cls, full: int, trained_dims: Iterable[int] = ()) -> Nesting:
         """The trained dims of the model where they are known, else powers of two from 32 up to ``full``."""
-        check_dim(full, what="the full dim")
-        trained = sorted({dim for dim in trained_dims if dim < full})
+        full = check_dim(full, what="the full dim")
+        known = {check_dim(dim, what="a trained dim") for dim in trained_dims}
+        trained = sorted(dim for dim in known if dim < full)
         if not trained:
             powers = (2**i for i in range(5, full.bit_length()))
             trained = [dim for dim in powers if SMALLEST_DEFAULT_DIM <= dim < full]
@@ -126,15 +128,12 @@ def truncate(vectors: ArrayLike, dim: int) -> NDArray[np.floating[Any]]:
     array([0.6, 0.8])
     """
     array = check_vectors(vectors)
-    check_dim(dim, what="dim", most=array.shape[-1])
+    dim = check_dim(dim, what="dim", most=array.shape[-1])
     rows = np.atleast_2d(array)
     result = np.empty((len(rows), dim), dtype=array.dtype)
-    wide = np.result_type(array.dtype, np.float64)
     for start in range(0, len(rows), BLOCK_ROWS):
-        prefix = rows[start : start + BLOCK_ROWS, :dim].astype(wide)
-        norms = row_norms(prefix, first_row=start, what=f"the {dim}-prefix")
-        # Two divisions: the norm of tiny float64 values can be so small that its inverse overflows.
-        result[start : start + BLOCK_ROWS] = prefix / norms[:, None]
+        prefix = rows[start : start + BLOCK_ROWS, :dim]
+        result[start : start + BLOCK_ROWS] = unit_rows(prefix, first_row=start, what=f"the {dim}-prefix")
     return result[0] if array.ndim == 1 else result
 
 

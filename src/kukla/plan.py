@@ -13,7 +13,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from numbers import Real
 from typing import Any
+
+import numpy as np
 
 from kukla.checks import check_count, check_dim
 from kukla.errors import InputError, PlanError
@@ -22,8 +25,14 @@ from kukla.precision import Precision
 
 __all__ = ["Plan", "Stage"]
 
-_STAGE = re.compile(r"(?P<dim>\d+):(?P<precision>\w+)(?:@(?P<keep>\d+(?:\.\d+)?)(?P<times>x)?)?")
+# Digits are bounded: Python refuses to read integers of thousands of digits with an error of its own.
+_STAGE = re.compile(
+    r"(?P<dim>[0-9]{1,20}):(?P<precision>\w+)(?:@(?P<keep>[0-9]{1,20}(?:\.[0-9]+)?)(?P<times>x)?)?"
+)
 _FORM = "DIM:PRECISION@KEEP, for instance 256:binary@200 or 256:int8@20x; the last stage has no @KEEP"
+
+MOST_KEPT = 10**12
+"""No index holds more; larger numbers are mistakes."""
 
 DEFAULT_OVERSAMPLING = (20.0, 4.0)
 """Candidates per result that the default plan keeps after its first and its second stage."""
@@ -54,7 +63,7 @@ class Stage:
             object.__setattr__(self, "dim", check_dim(self.dim, what="the dim of a stage"))
             object.__setattr__(self, "precision", _precision(self.precision))
             if self.keep is not None:
-                object.__setattr__(self, "keep", check_count(self.keep, what="keep"))
+                object.__setattr__(self, "keep", check_count(self.keep, what="keep", most=MOST_KEPT))
         except InputError as error:
             raise PlanError(str(error)) from None
         if self.keep is not None and self.oversampling is not None:
@@ -71,11 +80,16 @@ class Stage:
         """How many candidates this stage keeps for ``k`` results: never fewer than ``k``."""
         if self.keep is not None:
             return max(self.keep, k)
-        return math.ceil(self.oversampling * k) if self.oversampling is not None else k
+        if self.oversampling is not None:
+            # Rounded first: 1.1 * 10 is 11.000000000000002 in binary, and would keep 12.
+            return max(math.ceil(round(self.oversampling * k, 6)), k)
+        return k
 
     @classmethod
     def parse(cls, text: str) -> Stage:
         """A stage from ``256:binary@200``."""
+        if not isinstance(text, str):
+            raise PlanError(f"a stage's text form is a string, got {text!r}")
         match = _STAGE.fullmatch(text.strip())
         if match is None:
             raise PlanError(f"cannot read the stage {text.strip()!r}; a stage is {_FORM}")
@@ -93,7 +107,8 @@ class Stage:
         if self.keep is not None:
             return f"{self.dim}:{self.precision.value}@{self.keep}"
         if self.oversampling is not None:
-            return f"{self.dim}:{self.precision.value}@{self.oversampling:.12g}x"
+            times = np.format_float_positional(self.oversampling, trim="-")  # shortest, never 1e+15
+            return f"{self.dim}:{self.precision.value}@{times}x"
         return f"{self.dim}:{self.precision.value}"
 
     __repr__ = __str__
@@ -107,9 +122,10 @@ def _precision(name: str) -> Precision:
 
 
 def check_oversampling(value: float) -> float:
-    """``value`` as a finite float of at least 1, or a ``PlanError``."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value < math.inf:
-        raise PlanError(f"oversampling must be a number, at least 1, got {value!r}")
+    """``value`` as a float in ``[1, MOST_KEPT]``, or a ``PlanError``."""
+    received: object = value  # numpy's numbers are Real too, which mypy does not know
+    if isinstance(received, bool) or not isinstance(received, Real) or not 1 <= value <= MOST_KEPT:
+        raise PlanError(f"oversampling must be a number from 1 to {MOST_KEPT}, got {value!r}")
     return float(value)
 
 
@@ -139,7 +155,13 @@ class Plan:
     stages: tuple[Stage, ...]
 
     def __init__(self, stages: Iterable[Stage]) -> None:
+        received: object = stages
+        if isinstance(received, str) or not isinstance(received, Iterable):
+            raise PlanError(f"a plan is made of stages, got {stages!r}; Plan.parse reads its text form")
         object.__setattr__(self, "stages", tuple(stages))
+        for stage in self.stages:
+            if not isinstance(stage, Stage):
+                raise PlanError(f"a plan is made of stages, got {stage!r}; Plan.parse reads its text form")
         if not self.stages:
             raise PlanError("a plan needs at least one stage, got none")
         *shortlists, last = self.stages
@@ -162,7 +184,7 @@ class Plan:
     def parse(cls, text: str) -> Plan:
         """A plan from its text form."""
         if not isinstance(text, str):
-            raise PlanError(f"a plan's text form is a string, got {type(text).__name__}")
+            raise PlanError(f"a plan's text form is a string, got {text!r}")
         return cls(Stage.parse(part) for part in text.split(">"))
 
     @classmethod
@@ -178,8 +200,10 @@ class Plan:
         in the cheapest precision that the index keeps (20 candidates a result), then in int8 (4 a result),
         then in floats.
         """
+        if not precisions:
+            raise PlanError("a plan needs at least one precision, got none")
         kept = sorted(set(precisions), key=lambda precision: precision.bits)
-        quantised = [precision for precision in kept if not precision.is_float]
+        quantised = [precision for precision in kept[:-1] if not precision.is_float]
         stages = [
             Stage(nesting.full, precision, oversampling=DEFAULT_OVERSAMPLING[i])
             for i, precision in enumerate(quantised)
@@ -236,7 +260,8 @@ class Plan:
             rest = [stage for stage in rest if stage.bits_per_vector > first.bits_per_vector]
         if shortlist is not None or oversampling is not None:
             if not rest:
-                raise PlanError(f"{self} has one stage and so no shortlist to change")
+                where = "" if dims is None else f" with dims={dims}"
+                raise PlanError(f"{self}{where} has one stage and so no shortlist to change")
             first = replace(first, keep=shortlist, oversampling=oversampling)
         elif not rest:
             first = replace(first, keep=None, oversampling=None)
@@ -258,7 +283,7 @@ class Plan:
         try:
             return cls(Stage(**stage) for stage in value["stages"])
         except (KeyError, TypeError) as error:
-            raise PlanError(f"not a plan: {dict(value)!r} ({error})") from None
+            raise PlanError(f"not a plan: {value!r} ({error})") from None
 
     def __str__(self) -> str:
         return " > ".join(map(str, self.stages))

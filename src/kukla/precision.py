@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kukla.checks import check_vectors
+from kukla.checks import as_float32, check_vectors
 from kukla.errors import InputError, VectorError
 
 __all__ = [
@@ -44,6 +44,7 @@ __all__ = [
 ]
 
 CODE_MAX = 127
+_SMALLEST_SCALE = float(np.finfo(np.float32).smallest_normal)
 QUERY_CODE_MAX = 8191
 """Queries are coded in 14 bits: exact integer dots with int8 documents, error far below the documents'."""
 
@@ -87,24 +88,32 @@ def pack_signs(vectors: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
 def unpack_signs(codes: NDArray[np.uint8], width: int) -> NDArray[np.float32]:
     """Unit vectors ``(n, width)`` of ``+-1/sqrt(width)`` for packed signs ``(n, ceil(width / 8))``."""
     bits = np.unpackbits(codes, axis=-1, count=width)
-    return np.where(bits == 1, np.float32(1), np.float32(-1)) / np.float32(np.sqrt(width))
+    signs = np.where(bits == 1, np.float32(1), np.float32(-1))
+    return np.asarray(signs / np.float32(np.sqrt(width)), dtype=np.float32)
 
 
 def binary_to_sentence_transformers(codes: NDArray[np.uint8]) -> NDArray[np.int8]:
     """Packed signs in sentence-transformers' ``binary`` (int8 = packed - 128); its ``ubinary`` is ours."""
+    if codes.dtype != np.uint8:
+        raise VectorError(f"packed signs are uint8, got dtype {codes.dtype}")
     return (codes ^ np.uint8(0x80)).view(np.int8)
 
 
 def binary_from_sentence_transformers(codes: NDArray[np.int8]) -> NDArray[np.uint8]:
     """The inverse of :func:`binary_to_sentence_transformers`."""
+    if codes.dtype != np.int8:
+        raise VectorError(f"sentence-transformers' binary codes are int8, got dtype {codes.dtype}")
     return codes.view(np.uint8) ^ np.uint8(0x80)
 
 
 def _encode(
     vectors: NDArray[np.floating[Any]], code_max: int
 ) -> tuple[NDArray[np.floating[Any]], NDArray[np.float32]]:
-    scales = (np.abs(vectors).max(axis=-1, initial=0.0) / code_max).astype(np.float32)
-    # A scale that underflowed to zero would divide by zero: such a row is zero at this precision.
+    # In float64: float16 would round a scale to nothing.
+    largest = np.abs(vectors).max(axis=-1, initial=0.0).astype(np.float64)
+    # A subnormal scale has too few digits to keep the error within half of it.
+    scales = np.maximum(largest / code_max, _SMALLEST_SCALE) * (largest > 0)
+    scales = scales.astype(np.float32)
     divisor = np.where(scales > 0, scales, np.float32(np.inf)).astype(np.float64)
     codes = np.rint(vectors / divisor[..., None])
     return np.clip(codes, -code_max, code_max), scales
@@ -131,9 +140,9 @@ def encode_query_int8(
     return codes.astype(np.int16), scales.astype(np.float64)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Quantized:
-    """Codes together with everything that gives them a meaning.
+    """Codes together with everything that gives them a meaning: int8 codes have scales or ranges.
 
     Parameters
     ----------
@@ -152,16 +161,26 @@ class Quantized:
     scales: NDArray[np.float32] | None = None
     ranges: NDArray[np.float32] | None = None
 
+    def __post_init__(self) -> None:
+        if self.precision is Precision.INT8 and (self.scales is None) == (self.ranges is None):
+            raise InputError("int8 codes mean nothing without either scales or ranges; give one of them")
+
     def dequantize(self) -> NDArray[np.float32]:
-        """What the codes stand for: float32 ``(n, dim)``. Binary gives unit vectors of +-1/sqrt(dim)."""
+        """What the codes stand for: float32 ``(n, dim)``.
+
+        Binary gives unit vectors of +-1/sqrt(dim). With ranges, a code stands for the middle of the values
+        that have it, within half a step of each (a whole step for code 0, since truncation towards zero
+        gives it twice the width).
+        """
         if self.precision is Precision.BINARY:
             return unpack_signs(self.codes, self.dim)
         values = self.codes.astype(np.float32)
         if self.scales is not None:
             return np.asarray(values * self.scales[:, None])
         if self.ranges is not None:
-            steps = (self.ranges[1] - self.ranges[0]) / 255
-            return np.asarray((values + 128) * steps + self.ranges[0])
+            # Codes were truncated towards zero; the ends, -128 and 127, are the minimum and the maximum.
+            middle = np.clip(values + np.float32(0.5) * np.sign(values), -128, 127)
+            return np.asarray((middle + 128) * _steps(self.ranges) + self.ranges[0])
         return values
 
     def score(self, queries: ArrayLike) -> NDArray[np.float32]:
@@ -170,7 +189,7 @@ class Quantized:
         Scales (or ranges) are applied, so int8 scores are comparable between rows and with float scores.
         """
         array = np.atleast_2d(check_vectors(queries, dim=self.dim, what="queries"))
-        return np.asarray(array.astype(np.float32) @ self.dequantize().T)
+        return np.asarray(as_float32(array) @ self.dequantize().T)
 
 
 def quantize(vectors: ArrayLike, precision: Precision | str, *, ranges: ArrayLike | None = None) -> Quantized:
@@ -178,7 +197,7 @@ def quantize(vectors: ArrayLike, precision: Precision | str, *, ranges: ArrayLik
 
     Parameters
     ----------
-    vectors : array of float, shape (n, dim)
+    vectors : array of float, shape (n, dim); one vector (dim,) counts as one row
     precision : Precision or str
     ranges : array of float, shape (2, dim), optional
         Use sentence-transformers' int8 convention: ``ranges[0]`` and ``ranges[1]`` are each column's
@@ -187,7 +206,8 @@ def quantize(vectors: ArrayLike, precision: Precision | str, *, ranges: ArrayLik
     Raises
     ------
     VectorError
-        NaN or infinity, wrong shape, ranges of the wrong shape or an empty range.
+        NaN or infinity, wrong shape, a value beyond the precision (int8: beyond float32, in which scales
+        are kept), ranges of the wrong shape or an empty range.
     InputError
         An unknown precision, or ranges with a precision other than int8.
     """
@@ -197,30 +217,56 @@ def quantize(vectors: ArrayLike, precision: Precision | str, *, ranges: ArrayLik
     if ranges is not None:
         if precision is not Precision.INT8:
             raise InputError(f"ranges are for int8, got precision {precision.value}")
-        return _quantize_ranges(array, np.asarray(ranges, dtype=np.float32))
+        return _quantize_ranges(array, _check_ranges(ranges, dim))
     if precision is Precision.BINARY:
         return Quantized(pack_signs(array), precision, dim)
     if precision is Precision.INT8:
+        _check_magnitude(array, np.dtype(np.float32))
         codes, scales = encode_int8(array)
         return Quantized(codes, precision, dim, scales=scales)
     return Quantized(_cast(array, np.dtype(precision.value)), precision, dim)
 
 
-def _cast(array: NDArray[np.floating[Any]], dtype: np.dtype[Any]) -> NDArray[Any]:
+def _check_magnitude(array: NDArray[np.floating[Any]], dtype: np.dtype[Any]) -> None:
     limit = float(np.finfo(dtype).max)
-    largest = float(np.abs(array).max(initial=0.0))
-    if largest > limit:
-        row = int(np.argmax(np.abs(array).max(axis=1)))
-        raise VectorError(f"row {row} holds {largest:g}, above the largest {dtype} ({limit:g})")
+    largest = np.abs(array).max(axis=1, initial=0.0)
+    beyond = largest > limit
+    if beyond.any():
+        row = int(np.argmax(beyond))
+        raise VectorError(f"row {row} holds {largest[row]:g}, above the largest {dtype} ({limit:g})")
+
+
+def _cast(array: NDArray[np.floating[Any]], dtype: np.dtype[Any]) -> NDArray[Any]:
+    _check_magnitude(array, dtype)
     return array.astype(dtype)
 
 
+def _steps(ranges: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray((ranges[1] - ranges[0]) / 255)
+
+
+def _check_ranges(ranges: ArrayLike, dim: int) -> NDArray[np.float32]:
+    try:
+        with np.errstate(over="ignore"):
+            array = np.array(ranges, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise VectorError(f"ranges must be numbers of shape (2, {dim}): {error}") from None
+    if array.shape != (2, dim):
+        raise VectorError(f"ranges must have shape (2, {dim}), got {array.shape}")
+    with np.errstate(over="ignore", invalid="ignore"):
+        steps = _steps(array)
+    usable = np.isfinite(array).all(axis=0) & np.isfinite(steps) & (steps > 0)
+    if not usable.all():
+        column = int(np.argmin(usable))
+        low, high = array[:, column]
+        raise VectorError(
+            f"ranges must be finite, with each maximum above its minimum; column {column} has {low} "
+            f"and {high}"
+        )
+    return array
+
+
 def _quantize_ranges(array: NDArray[np.floating[Any]], ranges: NDArray[np.float32]) -> Quantized:
-    dim = array.shape[1]
-    if ranges.shape != (2, dim):
-        raise VectorError(f"ranges must have shape (2, {dim}), got {ranges.shape}")
-    if not np.isfinite(ranges).all() or not (ranges[1] > ranges[0]).all():
-        raise VectorError("ranges must be finite, with each maximum above its minimum")
-    steps = (ranges[1] - ranges[0]) / 255
-    codes = np.clip((array - ranges[0]) / steps - 128, -128, 127).astype(np.int8)
-    return Quantized(codes, Precision.INT8, dim, ranges=ranges)
+    with np.errstate(over="ignore"):  # what is far outside its range is clipped
+        codes = np.clip((array - ranges[0]) / _steps(ranges) - 128, -128, 127).astype(np.int8)
+    return Quantized(codes, Precision.INT8, array.shape[1], ranges=ranges)

@@ -23,7 +23,8 @@ __all__ = ["Identity", "Projection"]
 class Projection(ABC):
     """A map from the vectors of a space to the vectors that an index stores.
 
-    Subclasses set ``kind``, by which :meth:`from_dict` finds them again.
+    Subclasses set ``kind``, by which :meth:`from_dict` finds them again. A projection is a value: those that
+    :meth:`to_dict` describes alike are equal.
     """
 
     kind: ClassVar[str]
@@ -31,7 +32,8 @@ class Projection(ABC):
 
     def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
-        Projection._kinds[cls.kind] = cls
+        if "kind" in cls.__dict__:  # else a subclass would take the place of its parent
+            Projection._kinds[cls.kind] = cls
 
     dim_in: int
     dim_out: int
@@ -61,11 +63,21 @@ class Projection(ABC):
         NewerFormatError
             When this version of Kukla does not know the kind.
         """
+        if not isinstance(parameters, Mapping):
+            raise InputError(f"a projection's parameters are a mapping, got {parameters!r}")
         kind = parameters.get("kind")
-        if kind not in Projection._kinds:
+        if not isinstance(kind, str) or kind not in Projection._kinds:
             known = ", ".join(sorted(Projection._kinds))
             raise NewerFormatError(f"unknown projection {kind!r}; this version knows: {known}")
         return Projection._kinds[kind]._from_dict(parameters)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Projection) or type(self) is not type(other):
+            return NotImplemented
+        return self.to_dict() == other.to_dict()
+
+    def __hash__(self) -> int:
+        return hash((self.kind, self.dim_in, self.dim_out))
 
 
 class Identity(Projection):

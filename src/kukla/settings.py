@@ -9,7 +9,7 @@ from typing import Any, Literal, Self, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from kukla.checks import as_float32, normalise
+from kukla.checks import as_float32, check_dim, normalise
 from kukla.errors import ForeignFileError, InputError, KuklaError, NewerFormatError
 from kukla.nesting import Nesting
 from kukla.plan import Plan
@@ -47,6 +47,8 @@ class Settings:
         projection: Projection | None,
     ) -> Self:
         """Settings from the arguments of ``Index.create``, checked against each other."""
+        if dim is not None:
+            dim = check_dim(dim, what="dim")
         if space is None:
             if dim is None:
                 raise InputError("give dim, space or embedder: an index must know the width of its vectors")
@@ -93,7 +95,7 @@ class Settings:
         """
         prepare = normalise if self.cosine else as_float32
         prepared = prepare(vectors, first_row=first_row)
-        if isinstance(self.projection, Identity):
+        if type(self.projection) is Identity:
             return prepared
         projected = self.projection.transform(prepared)
         return np.ascontiguousarray(prepare(projected, first_row=first_row))
@@ -131,8 +133,8 @@ class Settings:
 
 
 def _check_precisions(precisions: Iterable[Precision | str]) -> tuple[Precision, ...]:
-    if isinstance(precisions, str):
-        raise InputError(f"precisions is a list of names, got the string {precisions!r}")
+    if isinstance(precisions, str) or not isinstance(precisions, Iterable):
+        raise InputError(f"precisions is a list of names, got {precisions!r}")
     kept = tuple(sorted({Precision.parse(p) for p in precisions}, key=lambda precision: precision.bits))
     if not any(precision.is_float for precision in kept):
         raise InputError(
