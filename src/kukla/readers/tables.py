@@ -21,6 +21,7 @@ MAX_LINE_BYTES = 64 * 2**20
 """A longer line is no row: most often a JSON array in a file named ``.jsonl``."""
 
 _PARQUET_ROWS = 1024
+_PARQUET_BUFFER_BYTES = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +189,8 @@ def open_parquet(path: Path) -> Any:
     except ImportError:
         raise MissingExtraError("reading Parquet", "parquet") from None
     try:
-        return pyarrow.parquet.ParquetFile(path)
+        # Arrow's own choice, pre_buffer=True, would hold every row group of the file in memory.
+        return pyarrow.parquet.ParquetFile(path, pre_buffer=False, buffer_size=_PARQUET_BUFFER_BYTES)
     except (pyarrow.ArrowException, OSError) as error:
         raise ReadError(f"{path}: not a Parquet file: {error}") from None
 
