@@ -1,0 +1,98 @@
+"""Measuring the model that was written: scores beside the peers', texts per second."""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sentencepiece
+from numpy.typing import NDArray
+
+from kukla.embed.static import StaticEmbedder
+
+from . import distil, evaluate
+
+__all__ = ["TEACHER_LIMIT", "scores", "speed"]
+
+TEACHER_LIMIT = 5_000
+"""The teacher is measured on collections of at most this many documents: it is slow on two cores."""
+
+
+def scores(
+    model: StaticEmbedder,
+    processor: sentencepiece.SentencePieceProcessor,
+    vectors: NDArray[np.float32],
+    folder: Path,
+    peers_file: Path,
+    dims: Sequence[int],
+    say: Callable[[str], None],
+) -> dict[str, Any]:
+    """nDCG@10 by collection: ``kukla`` (int8), ``float32``, ``bm25``, ``teacher`` (None: not measured)."""
+
+    def exact(texts: list[str]) -> NDArray[np.float32]:
+        """The same mean over the float32 rows; the collections have no text without pieces."""
+        rows = processor.encode(texts, num_threads=1)
+        return np.stack([vectors[row].mean(axis=0) for row in rows])
+
+    known = json.loads(peers_file.read_text()) if peers_file.exists() else {}
+    table: dict[str, Any] = {}
+    for path in sorted(p for p in folder.iterdir() if p.is_dir()):
+        collection = evaluate.read_collection(path)
+        if path.name not in known:
+            known[path.name] = _peers(collection)
+            peers_file.write_text(json.dumps(known))
+        table[path.name] = {
+            "kukla": evaluate.nested_ndcg(model.encode_documents, collection, dims),
+            "float32": evaluate.nested_ndcg(exact, collection, dims),
+            **known[path.name],
+        }
+        say(f"{path.name}: {table[path.name]}")
+    return {name: json.loads(json.dumps(row)) for name, row in table.items()}  # dims become text, as on disk
+
+
+def _peers(collection: evaluate.Collection) -> dict[str, float | None]:
+    teacher = None
+    if len(collection.documents) <= TEACHER_LIMIT:
+        model = distil.load_teacher()
+        model.max_seq_length = 256
+
+        def encode(texts: list[str]) -> NDArray[np.float32]:
+            return distil.teacher_vectors(model, texts, lambda done, total: None)
+
+        teacher = evaluate.nested_ndcg(encode, collection, [384])[384]
+    return {"bm25": evaluate.mean_ndcg(evaluate.bm25_ranking(collection), collection), "teacher": teacher}
+
+
+def speed(
+    model: StaticEmbedder, processor: sentencepiece.SentencePieceProcessor, texts: list[str], small: int = 64
+) -> dict[str, Any]:
+    """Texts per second of one core (process time, best of three) at full and at ``small`` dims."""
+
+    def seconds(work: Callable[[], object]) -> float:
+        taken = []
+        for _ in range(3):
+            since = time.process_time()
+            work()
+            taken.append(time.process_time() - since)
+        return min(taken)
+
+    whole = seconds(lambda: model.encode_documents(texts))
+    return {
+        "texts_per_second": len(texts) / whole,
+        "texts_per_second_small": len(texts) / seconds(lambda: model.encode_documents(texts, dim=small)),
+        "small_dim": small,
+        "tokenising_share": seconds(lambda: processor.encode(texts, num_threads=1)) / whole,
+        "words": float(np.mean([len(text.split()) for text in texts])),
+        "cpu": _cpu(),
+    }
+
+
+def _cpu() -> str:
+    info = Path("/proc/cpuinfo")
+    names = [x for x in info.read_text().splitlines() if x.startswith("model name")] if info.exists() else []
+    return names[0].split(":", 1)[1].strip() if names else platform.processor()
