@@ -24,7 +24,7 @@ from rich.table import Table
 
 from kukla import Document, Index, kernels, load_embedder
 from kukla.cost import format_bytes
-from kukla.evaluate.recall import recall
+from kukla.evaluate import exact_answers
 
 K = 10
 QUERIES = 500
@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--to", type=Path, help="keep the index here")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
-    console = Console()
+    console = Console(width=120)
     with tempfile.TemporaryDirectory() as scratch:
         path = arguments.to or Path(scratch) / "passages.kukla"
         _build(console, path, arguments.data, arguments.count)
@@ -87,27 +87,35 @@ def _search(console: Console, path: Path, data: Path, threads: int) -> None:
     with (data / "ir" / "xquad_en" / "queries.jsonl").open(encoding="utf-8") as lines:
         questions = [json.loads(line)["text"] for line in islice(lines, QUERIES)]
     queries = index.embedder.encode_queries(questions)
-    exact = index.search(queries, K, plan=PLANS[0], threads=threads)
-    table = Table("plan", f"recall@{K}", "ms/query", "read/query", "in memory", title=f"{len(index):,} passages")
+    exact = exact_answers(index, queries, k=K, threads=threads)
+    table = Table(
+        "plan", f"recall@{K}", "ms/query", "read/query", "in memory", title=f"{len(index):,} passages"
+    )
     for plan in PLANS:
         found = index.search(queries, K, plan=plan)
-        milliseconds = [index.search(query, K, plan=plan, threads=threads).seconds * 1e3 for query in queries[:100]]
+        milliseconds = [
+            index.search(query, K, plan=plan, threads=threads).seconds * 1e3 for query in queries[:100]
+        ]
         cost = index.explain(plan, k=K)
         table.add_row(
             plan,
-            f"{recall(found.ids, exact.ids):.3f}",
+            f"{exact.recall(found.ids).mean():.3f}",
             f"{np.median(milliseconds):.2f}",
             format_bytes(cost.bytes_read),
             f"{format_bytes(cost.resident_bytes)} ({cost.memory_ratio:.0f}x less)",
         )
     console.print(table)
-    console.print(f"{len(questions)} questions, {threads} thread(s), one query at a time; peak memory {_peak()}")
+    console.print(
+        f"{len(questions)} questions, {threads} thread(s), one query at a time; peak memory {_peak()}"
+    )
     index.close()
 
 
 def _peak() -> str:
     """The most memory this process had resident, mapped file pages included."""
-    return format_bytes(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if os.uname().sysname == "Darwin" else 1024))
+    return format_bytes(
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if os.uname().sysname == "Darwin" else 1024)
+    )
 
 
 if __name__ == "__main__":

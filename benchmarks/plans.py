@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from kukla import Index
-from kukla.evaluate.recall import recall
+from kukla.evaluate import exact_answers
 
 SETS = (
     ("text-embedding-3-small, 319 entities", "oai3small_dickens/entities.npy"),
@@ -44,7 +44,7 @@ def main() -> None:
     """Print one table a set."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path, help="the data folder, with vectors/ in it")
-    console = Console()
+    console = Console(width=120)
     folder = parser.parse_args().data / "vectors"
     for title, pattern in SETS:
         paths = sorted(folder.glob(pattern))
@@ -64,13 +64,17 @@ def _table(title: str, vectors: np.ndarray) -> Table:
         nesting = (full // 16, full // 4, full)
         index = Index.create(Path(folder) / "set.kukla", dim=full, nesting=nesting)
         index.add(documents)
-        exact = index.search(queries, K, plan=f"{full}:float32")
+        exact = exact_answers(index, queries, k=K)
         for plan in plans(full):
             found = index.search(queries, K, plan=plan)
             cost = index.explain(plan, k=K)
             per_vector = cost.resident_bytes / len(documents)
-            values = recall(found.ids, exact.ids)
-            table.add_row(plan, f"{values:.3f}", f"{per_vector:,.0f}", f"{cost.memory_ratio:.1f}x")
+            table.add_row(
+                plan,
+                f"{exact.recall(found.ids).mean():.3f}",
+                f"{per_vector:,.0f}",
+                f"{cost.memory_ratio:.1f}x",
+            )
         index.close()
     return table
 

@@ -15,7 +15,6 @@ from rich.table import Table
 
 from benchmarks.plans import K, SEED, SETS
 from kukla import truncate
-from kukla.evaluate.recall import recall
 
 
 def main() -> None:
@@ -23,7 +22,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path, help="the data folder, with vectors/ in it")
     folder = parser.parse_args().data / "vectors"
-    table = Table("vectors", "dims", "partial dot product", "renormalised", title=f"recall@{K} of a float32 prefix")
+    table = Table(
+        "vectors", "dims", "partial dot product", "renormalised", title=f"recall@{K} of a float32 prefix"
+    )
     for title, pattern in SETS:
         vectors = np.concatenate([np.load(path) for path in sorted(folder.glob(pattern))])
         vectors = truncate(vectors.astype(np.float32), vectors.shape[1])
@@ -35,8 +36,14 @@ def main() -> None:
             dim = vectors.shape[1] // fraction
             partial = _top(queries[:, :dim] @ documents[:, :dim].T)
             renormalised = _top(truncate(queries, dim) @ truncate(documents, dim).T)
-            table.add_row(title, str(dim), f"{recall(partial, exact):.3f}", f"{recall(renormalised, exact):.3f}")
-    Console().print(table)
+            table.add_row(
+                title, str(dim), f"{_recall(partial, exact):.3f}", f"{_recall(renormalised, exact):.3f}"
+            )
+    Console(width=120).print(table)
+
+
+def _recall(found: np.ndarray, exact: np.ndarray) -> float:
+    return float(np.mean([len(set(a) & set(b)) / K for a, b in zip(found, exact, strict=True)]))
 
 
 def _top(scores: np.ndarray) -> np.ndarray:
