@@ -44,7 +44,10 @@ __all__ = [
 ]
 
 CODE_MAX = 127
-_SMALLEST_SCALE = float(np.finfo(np.float32).smallest_normal)
+# Subnormal scales have too few digits to keep the error within half of them; the code 127 at the largest
+# scale is still a float32.
+_SMALLEST_SCALE = np.finfo(np.float32).smallest_normal
+_LARGEST_SCALE = np.nextafter(np.finfo(np.float32).max / np.float32(CODE_MAX), np.float32(0))
 QUERY_CODE_MAX = 8191
 """Queries are coded in 14 bits: exact integer dots with int8 documents, error far below the documents'."""
 
@@ -111,9 +114,7 @@ def _encode(
 ) -> tuple[NDArray[np.floating[Any]], NDArray[np.float32]]:
     # In float64: float16 would round a scale to nothing.
     largest = np.abs(vectors).max(axis=-1, initial=0.0).astype(np.float64)
-    # A subnormal scale has too few digits to keep the error within half of it.
-    scales = np.maximum(largest / code_max, _SMALLEST_SCALE) * (largest > 0)
-    scales = scales.astype(np.float32)
+    scales = (np.clip(largest / code_max, _SMALLEST_SCALE, _LARGEST_SCALE) * (largest > 0)).astype(np.float32)
     divisor = np.where(scales > 0, scales, np.float32(np.inf)).astype(np.float64)
     codes = np.rint(vectors / divisor[..., None])
     return np.clip(codes, -code_max, code_max), scales
@@ -230,6 +231,7 @@ def quantize(vectors: ArrayLike, precision: Precision | str, *, ranges: ArrayLik
 def _check_magnitude(array: NDArray[np.floating[Any]], dtype: np.dtype[Any]) -> None:
     limit = float(np.finfo(dtype).max)
     largest = np.abs(array).max(axis=1, initial=0.0)
+    largest = largest.astype(np.result_type(largest, np.float64))
     beyond = largest > limit
     if beyond.any():
         row = int(np.argmax(beyond))
