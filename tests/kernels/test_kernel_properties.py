@@ -15,7 +15,9 @@ from kukla import kernels
 
 names = pytest.mark.parametrize("name", kernels.available())
 quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-few_values = st.sampled_from([0.0, -0.0, 1.0, -1.0, 0.5, float("inf"), float("-inf"), float(np.float32(1e-45)), float("nan")])
+few_values = st.sampled_from(
+    [0.0, -0.0, 1.0, -1.0, 0.5, float("inf"), float("-inf"), float(np.float32(1e-45)), float("nan")]
+)
 
 
 @names
