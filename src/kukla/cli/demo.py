@@ -16,7 +16,7 @@ import click
 
 from kukla.cli.common import json_option
 from kukla.cli.output import Bar, print_json, print_table
-from kukla.cli.search import print_answers
+from kukla.cli.search import print_ranking
 from kukla.cost import format_bytes
 from kukla.embed import load_embedder
 from kukla.errors import IndexExistsError, MissingExtraError, WriteError
@@ -24,12 +24,13 @@ from kukla.evaluate import Curves, PlanRow, draw_curves, measure_curves, measure
 from kukla.index import Index
 from kukla.nesting import Nesting
 from kukla.readers import python_documents
+from kukla.search.result import SearchResult
 
 __all__ = ["demo"]
 
 K = 10
 SHORTLIST = 100
-SHOWN_QUESTIONS = 4
+SHOWN_QUESTIONS = 5
 SHOWN_RESULTS = 3
 MARKER = "made-by-kukla-demo.txt"
 
@@ -75,7 +76,7 @@ def demo(folder: Path, as_json: bool) -> None:
         ]
         if not as_json:
             _print_index(index, seconds)
-            _print_answers(index, texts)
+            _print_answers(index, questions, found)
             click.echo(
                 f"\nhit@{K}: {sum(hits)} of {len(hits)} questions have a right answer among the first {K}"
             )
@@ -168,12 +169,17 @@ def _print_index(index: Index, seconds: float) -> None:
     )
 
 
-def _print_answers(index: Index, questions: Sequence[str]) -> None:
-    for text in questions[:SHOWN_QUESTIONS]:
+def _print_answers(index: Index, questions: Sequence[Question], found: SearchResult) -> None:
+    """Some of the questions, evenly spread and not chosen, and where a right answer ranked."""
+    for row in range(0, len(questions), -(-len(questions) // SHOWN_QUESTIONS)):
         click.echo()
-        click.secho(text, bold=True)
-        result = index.search(text, SHOWN_RESULTS)
-        print_answers(result, index.get(result.ids[0].tolist()), with_cost=False)
+        click.secho(questions[row].question, bold=True)
+        ids = found.ids[row].tolist()
+        print_ranking(index.get(ids[:SHOWN_RESULTS]), found.scores[row].tolist())
+        expect = questions[row].expect
+        ranks = [rank for rank, id_ in enumerate(ids, start=1) if id_ in expect]
+        verdict = f"ranked {ranks[0]}" if ranks else f"not among the first {K}"
+        click.secho(f"   right: {' or '.join(expect[:2])} - {verdict}", dim=True)
 
 
 def _print_plans(rows: Sequence[PlanRow], queries: int) -> None:

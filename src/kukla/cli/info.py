@@ -50,7 +50,7 @@ def _pairs(found: IndexInfo) -> list[tuple[str, str]]:
         ("metric", found.metric),
         ("projection", found.projection),
         ("plan", found.plan),
-        ("vectors", f"{format_bytes(found.vector_bytes)} in {found.segments} segments"),
+        ("vectors", f"{format_bytes(found.vector_bytes)}, segments: {found.segments}"),
         ("catalog", f"{format_bytes(found.catalog_bytes)} (texts, metadata, ids)"),
         ("kernels", found.kernels),
     ]

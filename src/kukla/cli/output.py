@@ -21,6 +21,7 @@ __all__ = ["Bar", "make_console", "print_json", "print_pairs", "print_table", "p
 # Texts come from anywhere: escape sequences would drive the terminal, bidirectional controls reorder lines.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _WIDEST = 100
+_MORE = " …"
 _BAR_AFTER_SECONDS = 1.0
 
 
@@ -36,20 +37,18 @@ def printable(text: str) -> str:
 
 def snippet(console: Console, text: str, *, indent: int, lines: int = 2) -> list[str]:
     """The first lines of a text, cut to the console's width in cells (CJK takes two), with an ellipsis."""
-    width = max(20, min(console.width, _WIDEST) - indent)
+    width = max(20, min(console.width, _WIDEST) - indent - len(_MORE))
     head, _, rest = printable(text).strip().partition("\n")
     wrapped = [
-        line
+        line.plain.rstrip()
         for part in (" ".join(head.split()), " ".join(rest.split()))
-        if part
         for line in Text(part).wrap(console, width)
+        if part
     ]
     shown = wrapped[:lines]
     if len(wrapped) > lines:
-        shown[-1].rstrip()
-        shown[-1].truncate(width - 2)
-        shown[-1].append(" …")
-    return [line.plain.rstrip() for line in shown]
+        shown[-1] += _MORE
+    return shown
 
 
 def print_json(value: Any) -> None:
@@ -83,7 +82,7 @@ def print_pairs(pairs: Sequence[tuple[str, str]]) -> None:
     console = make_console()
     width = max(len(name) for name, _ in pairs)
     for name, value in pairs:
-        console.print(Text(name.ljust(width), style="bold"), printable(value), soft_wrap=True)
+        console.print(Text(name.ljust(width + 1), style="bold"), printable(value), soft_wrap=True)
 
 
 class Bar:

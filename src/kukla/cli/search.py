@@ -31,7 +31,7 @@ from kukla.index import Index
 from kukla.readers import read_vectors
 from kukla.search.result import SearchResult
 
-__all__ = ["print_answers", "search"]
+__all__ = ["print_ranking", "search"]
 
 Query = str | NDArray[np.floating[Any]]
 
@@ -102,7 +102,10 @@ def search(
             if len(queries) > 1:
                 name = printable(query) if isinstance(query, str) else f"vector {number}"
                 click.echo("\n" * (number > 0) + f"query: {name}")
-            print_answers(result, documents)
+            print_ranking(documents, result.scores[0].tolist())
+            if not documents:
+                click.echo("nothing found")
+            _print_cost(result)
     if not found_any:
         click.get_current_context().exit(NOTHING_FOUND)
 
@@ -163,22 +166,22 @@ def _json(query: Query, result: SearchResult, documents: list[Document]) -> dict
     }
 
 
-def print_answers(result: SearchResult, documents: list[Document], *, with_cost: bool = True) -> None:
-    """Ranked documents of one query for people, and what the search did."""
+def print_ranking(documents: Sequence[Document], scores: Sequence[float]) -> None:
+    """Ranked documents for people: score, id, the first two lines of the text."""
     console = make_console()
     width = len(str(len(documents)))
-    for rank, (document, score) in enumerate(zip(documents, result.scores[0], strict=True), start=1):
+    for rank, (document, score) in enumerate(zip(documents, scores, strict=False), start=1):
         line = Text(f"{rank:>{width}}  {score:.4f}  ", style="cyan")
         line.append(printable(str(document.id)).replace("\n", " "), style="bold not cyan")
         console.print(line, soft_wrap=True)
         indent = width + 2
         for text in snippet(console, document.text or "", indent=indent):
             console.print(" " * indent + text, soft_wrap=True)
-    if not documents:
-        click.echo("nothing found")
-    if with_cost:
-        cost = (
-            f"{result.scanned:,} scanned, {result.rescored:,} rescored, "
-            f"{format_bytes(result.bytes_read)} read, {result.seconds * 1e3:.1f} ms, plan {result.plan}"
-        )
-        console.print(Text(cost, style="dim"), soft_wrap=True)
+
+
+def _print_cost(result: SearchResult) -> None:
+    cost = (
+        f"{result.scanned:,} scanned, {result.rescored:,} rescored, {format_bytes(result.bytes_read)} read, "
+        f"{result.seconds * 1e3:.1f} ms, plan {result.plan}"
+    )
+    make_console().print(Text(cost, style="dim"), soft_wrap=True)

@@ -19,7 +19,8 @@ _LOOKS = {
     Precision.FLOAT16: ("#CC79A7", "D"),
     Precision.FLOAT32: ("#009E73", "^"),
 }
-# Rescored lines all run along 1.0: their labels go to rows of their own, above and below it.
+# Near 1.0 all lines meet: there, their labels go to rows of their own, above and below it.
+_CROWDED_ABOVE = 0.92
 _LABEL_ROWS = {Precision.BINARY: 1, Precision.INT8: -1, Precision.FLOAT16: -2, Precision.FLOAT32: -2}
 _INK = "#333333"
 _FAINT = "#8c8c8c"
@@ -90,8 +91,7 @@ def _panel(axes: Any, rows: Sequence[CurveRow], curves: Curves, title: str) -> N
         sizes = [point.bytes_per_vector for point in line]
         recalls = [point.recall for point in line]
         axes.plot(sizes, recalls, color=colour, marker=marker, markersize=5.5, linewidth=1.8, label=precision)
-        row = _LABEL_ROWS[precision]
-        _label_dims(axes, line, colour, row=max(row, -1) if line[0].shortlist is None else row)
+        _label_dims(axes, line, colour, row=_LABEL_ROWS[precision])
     axes.axhline(1.0, color=_FAINT, linewidth=1, linestyle=(0, (4, 3)), zorder=0)
     axes.axvline(reference, color=_FAINT, linewidth=1, linestyle=(0, (4, 3)), zorder=0)
     axes.annotate(
@@ -124,14 +124,14 @@ def _panel(axes: Any, rows: Sequence[CurveRow], curves: Curves, title: str) -> N
 
 
 def _label_dims(axes: Any, line: Sequence[CurveRow], colour: str, *, row: int) -> None:
-    offset = (-3, 7) if row > 0 else (3, 11 * row - 2)
     for point in line:
+        lines = row if point.recall > _CROWDED_ABOVE else max(row, -1)
         axes.annotate(
             str(point.dim),
             (point.bytes_per_vector, point.recall),
-            xytext=offset,
+            xytext=(-3, 7) if lines > 0 else (3, 11 * lines - 2),
             textcoords="offset points",
-            ha="right" if row > 0 else "left",
+            ha="right" if lines > 0 else "left",
             fontsize=8,
             color=colour,
         )

@@ -17,8 +17,6 @@ from kukla.plan import Plan
 
 __all__ = ["PlanRow", "measure_plans"]
 
-PASSES = 3
-
 
 @dataclass(frozen=True, slots=True)
 class PlanRow:
@@ -46,14 +44,14 @@ def measure_plans(
 ) -> list[PlanRow]:
     """Measure plans on query vectors ``(n_queries, dim)``.
 
-    Each plan runs once to warm up, then three times over all queries, one query at a time.
+    Each plan runs on all queries at once, which warms up, then on one query at a time.
     """
     truth = exact_answers(index, queries, k=k)
     cosine = index.info().metric == "cosine"
     rows = []
     for plan in map(Plan.of, plans):
         found = index.search(queries, k, plan=plan)
-        seconds = [index.search(query, k, plan=plan).seconds for _ in range(PASSES) for query in queries]
+        seconds = [index.search(query, k, plan=plan).seconds for query in queries]
         cost = index.explain(plan, k=k)
         rows.append(
             PlanRow(
