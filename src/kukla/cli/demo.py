@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 
 from kukla.cli.common import json_option
-from kukla.cli.output import Bar, print_json, print_table
+from kukla.cli.output import Bar, print_json, print_styled, print_table
 from kukla.cli.search import print_ranking
 from kukla.cost import format_bytes
 from kukla.embed import load_embedder
@@ -173,13 +173,13 @@ def _print_answers(index: Index, questions: Sequence[Question], found: SearchRes
     """Some of the questions, evenly spread and not chosen, and where a right answer ranked."""
     for row in range(0, len(questions), -(-len(questions) // SHOWN_QUESTIONS)):
         click.echo()
-        click.secho(questions[row].question, bold=True)
+        print_styled(questions[row].question, "bold")
         ids = found.ids[row].tolist()
         print_ranking(index.get(ids[:SHOWN_RESULTS]), found.scores[row].tolist())
         expect = questions[row].expect
         ranks = [rank for rank, id_ in enumerate(ids, start=1) if id_ in expect]
         verdict = f"ranked {ranks[0]}" if ranks else f"not among the first {K}"
-        click.secho(f"   right: {' or '.join(expect[:2])} - {verdict}", dim=True)
+        print_styled(f"   right: {' or '.join(expect[:2])} - {verdict}", "dim")
 
 
 def _print_plans(rows: Sequence[PlanRow], queries: int) -> None:
@@ -204,7 +204,8 @@ def _print_next(folder: Path, hint: str | None) -> None:
     if hint is None:
         click.echo(f"\nFigure: {folder / 'recall.png'} (numbers: {folder / 'recall.json'})")
     else:
-        click.secho(f"\n{hint}", fg="yellow", bold=True)
+        click.echo()
+        print_styled(hint, "bold yellow")
         click.echo(f"The numbers are in {folder / 'recall.json'}")
     click.echo(
         f"\nTry next:\n"

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from kukla.cli.common import index_argument, json_option, read_lines, resolve_ids
-from kukla.cli.output import print_json, printable
+from kukla.cli.output import print_json, print_styled, printable
 from kukla.document import Document
 from kukla.index import Index
 
@@ -60,10 +60,10 @@ def _numbers(document: Document) -> list[float]:
 
 
 def _print(document: Document, with_vector: bool) -> None:
-    click.secho(printable(str(document.id)), bold=True)
+    print_styled(str(document.id), "bold")
     for name, value in document.metadata.items():
         shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        click.secho(printable(f"{name}: {shown}"), dim=True)
+        print_styled(f"{name}: {shown}", "dim")
     if document.text:
         click.echo(printable(document.text))
     if with_vector:

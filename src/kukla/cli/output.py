@@ -16,7 +16,16 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["Bar", "make_console", "print_json", "print_pairs", "print_table", "printable", "snippet"]
+__all__ = [
+    "Bar",
+    "make_console",
+    "print_json",
+    "print_pairs",
+    "print_styled",
+    "print_table",
+    "printable",
+    "snippet",
+]
 
 # Texts come from anywhere: escape sequences would drive the terminal, bidirectional controls reorder lines.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -49,6 +58,11 @@ def snippet(console: Console, text: str, *, indent: int, lines: int = 2) -> list
     if len(wrapped) > lines:
         shown[-1] += _MORE
     return shown
+
+
+def print_styled(text: str, style: str) -> None:
+    """One paragraph in a style such as ``bold`` or ``dim``; plain in a pipe."""
+    make_console().print(Text(printable(text), style=style), soft_wrap=True)
 
 
 def print_json(value: Any) -> None:

@@ -23,7 +23,7 @@ from kukla.cli.common import (
     read_lines,
     threads_option,
 )
-from kukla.cli.output import make_console, print_json, printable, snippet
+from kukla.cli.output import make_console, print_json, print_styled, printable, snippet
 from kukla.cost import format_bytes
 from kukla.document import Document
 from kukla.errors import InputError
@@ -171,17 +171,18 @@ def print_ranking(documents: Sequence[Document], scores: Sequence[float]) -> Non
     console = make_console()
     width = len(str(len(documents)))
     for rank, (document, score) in enumerate(zip(documents, scores, strict=False), start=1):
-        line = Text(f"{rank:>{width}}  {score:.4f}  ", style="cyan")
-        line.append(printable(str(document.id)).replace("\n", " "), style="bold not cyan")
-        console.print(line, soft_wrap=True)
+        name = " ".join(printable(str(document.id)).split())
+        console.print(
+            Text.assemble((f"{rank:>{width}}  {score:.4f}  ", "cyan"), (name, "bold")), soft_wrap=True
+        )
         indent = width + 2
         for text in snippet(console, document.text or "", indent=indent):
             console.print(" " * indent + text, soft_wrap=True)
 
 
 def _print_cost(result: SearchResult) -> None:
-    cost = (
+    print_styled(
         f"{result.scanned:,} scanned, {result.rescored:,} rescored, {format_bytes(result.bytes_read)} read, "
-        f"{result.seconds * 1e3:.1f} ms, plan {result.plan}"
+        f"{result.seconds * 1e3:.1f} ms, plan {result.plan}",
+        "dim",
     )
-    make_console().print(Text(cost, style="dim"), soft_wrap=True)
