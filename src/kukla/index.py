@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from kukla.checks import check_count, check_vectors
 from kukla.cost import PlanCost, plan_cost
 from kukla.document import Document, DocumentId
-from kukla.errors import InputError, NotFoundError
+from kukla.errors import InputError, NotFoundError, StorageError
 from kukla.filters import Filter
 from kukla.info import IndexInfo, describe
 from kukla.ingest import Item, check_id, make_batches
@@ -38,6 +38,7 @@ __all__ = ["Index"]
 
 BATCH_BYTES = 1 << 27
 LARGEST_BATCH = 65_536
+LARGEST_K = 2**31 - 1
 
 Ids = DocumentId | Iterable[DocumentId]
 Queries = str | Sequence[str] | ArrayLike
@@ -157,9 +158,13 @@ class Index:
         """
         folder = Path(path)
         store, settings = open_store(folder, timeout_seconds=timeout_seconds, read_only=read_only)
-        index = cls(folder, store, settings, embedder)
-        if verify:
-            index.verify()
+        try:
+            index = cls(folder, store, settings, embedder)
+            if verify:
+                index.verify()
+        except BaseException:
+            store.catalog.close()
+            raise
         return index
 
     def close(self) -> None:
@@ -205,17 +210,17 @@ class Index:
 
             if self.space.provider != "kukla" or self.space.model not in known_models():
                 raise InputError(
-                    f"this index holds vectors of {self.space}: pass an embedder for it to Index.open, or vectors "
-                    "instead of texts"
+                    f"this index holds vectors of {self.space}: pass an embedder for it to Index.open, or "
+                    "vectors instead of texts"
                 )
-            self._attach(load_embedder(self.space.model))
-        assert self._embedder is not None
+            return self._attach(load_embedder(self.space.model))
         return self._embedder
 
-    def _attach(self, embedder: Embedder) -> None:
+    def _attach(self, embedder: Embedder) -> Embedder:
         self.space.check_same(embedder.space, doing="using this embedder with the index")
         self.space.check_canaries(embedder.encode_documents)
         self._embedder = embedder
+        return embedder
 
     def info(self) -> IndexInfo:
         """Counts, sizes and settings."""
@@ -244,7 +249,7 @@ class Index:
             settings.nesting,
             settings.precisions,
             documents=count,
-            k=check_count(k, what="k"),
+            k=check_count(k, what="k", most=LARGEST_K),
             cosine=settings.cosine,
         )
 
@@ -258,7 +263,11 @@ class Index:
             return found is not None
 
     def __repr__(self) -> str:
-        return f"Index({str(self.path)!r}, {len(self):,} documents, {self.space.model}, dims {self.nesting})"
+        try:
+            state = f"{len(self):,} documents"
+        except StorageError:
+            state = "closed or damaged"
+        return f"Index({str(self.path)!r}, {state}, {self.space.model}, dims {self.nesting})"
 
     # Changing it
 
@@ -334,7 +343,7 @@ class Index:
         settings = self._settings
         default_rows = max(1, min(LARGEST_BATCH, BATCH_BYTES // (4 * settings.dim)))
         rows = default_rows if batch_rows is None else check_count(batch_rows, what="batch_rows")
-        total = len(items) if hasattr(items, "__len__") else None
+        total = _count(items)
         done = 0
         for batch in make_batches(
             items,
@@ -353,7 +362,7 @@ class Index:
 
     def delete(self, ids: Ids) -> int:
         """Remove documents; returns how many of the ids were there."""
-        return self._store.delete([check_id(id_) for id_ in _many(ids)])
+        return self._store.delete(_many(ids))
 
     def compact(self) -> None:
         """Rewrite everything into one segment without deleted rows. Searches go on meanwhile."""
@@ -386,8 +395,9 @@ class Index:
         NotFoundError
             Naming the first id that is not in the index.
         """
+        wanted = _many(ids)
         with self._store.snapshot() as (view, connection):
-            return [self._document(check_id(id_), dim, view, connection) for id_ in _many(ids)]
+            return [self._document(id_, dim, view, connection) for id_ in wanted]
 
     def _document(self, id_: DocumentId, dim: int | None, view: View, connection: Any) -> Document:
         found = self._store.find(id_, view, connection)
@@ -443,7 +453,7 @@ class Index:
         VectorError, PlanError, FilterError, SpaceError
         """
         started = time.perf_counter()
-        k = check_count(k, what="k")
+        k = check_count(k, what="k", most=LARGEST_K)
         threads = check_count(threads, what="threads", most=1024)
         if space is not None:
             self.space.check_same(space, doing="searching")
@@ -472,7 +482,7 @@ class Index:
             for row, text in enumerate(queries):
                 if not text.strip():
                     raise InputError(f"query {row} is empty")
-            queries = self.embedder.encode_queries(queries)
+            queries = self.embedder.encode_queries(cast("Sequence[str]", queries))
         settings = self._settings
         if isinstance(queries, Sequence) and not queries:
             queries = np.empty((0, settings.dim), dtype=np.float32)
@@ -480,4 +490,15 @@ class Index:
 
 
 def _many(ids: Ids) -> list[DocumentId]:
-    return [ids] if isinstance(ids, int | str | np.integer) else list(ids)
+    if isinstance(ids, str | bytes) or not isinstance(ids, Iterable):
+        return [check_id(ids)]
+    return [check_id(id_) for id_ in ids]
+
+
+def _count(items: Any) -> int | None:
+    """How many rows there will be, where that is known beforehand."""
+    if isinstance(items, np.ndarray):
+        return len(np.atleast_2d(items))
+    if not isinstance(items, Sequence) or any(getattr(item, "ndim", 1) == 2 for item in items):
+        return None
+    return len(items)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kukla import kernels
 from kukla.cost import bytes_per_row
 from kukla.nesting import Nesting
 from kukla.plan import Plan
@@ -124,19 +125,27 @@ def _rescore(scorer: Scorer, rows: Rows, view: View, starts: Rows, threads: int)
 def _best(
     rows: Rows, scores: Scores, keep: int, view: View, starts: Rows, *, ordered: bool
 ) -> tuple[Rows, Scores]:
-    """The best ``keep`` of each query by descending score, then ascending id; in that order if ``ordered``."""
-    best_rows = np.empty((len(rows), keep), dtype=np.int64)
-    best_scores = np.empty((len(rows), keep), dtype=np.float32)
-    for i in range(len(rows)):
-        chosen = _select(rows[i], scores[i], keep, view, starts)
+    """The best ``keep`` of each query: by descending score, then ascending id; sorted if ``ordered``."""
+    best_rows, best_scores = kernels.top_k(scores, rows, keep)
+    if keep == 0 or len(view.segments) == 1:
+        return best_rows, best_scores  # inside a segment rows are in id order
+    last = best_scores[:, -1:]
+    redo = np.sum(scores == last, axis=1) > np.sum(best_scores == last, axis=1)
+    if ordered:
+        redo |= (best_scores[:, 1:] == best_scores[:, :-1]).any(axis=1)
+    for i in np.flatnonzero(redo):
+        line = np.where(np.isnan(scores[i]), -np.inf, scores[i])  # NaN comes from damaged bytes only: last
+        chosen = _select(rows[i], line, keep, view, starts)
         if ordered:
-            ranks = _ranks(rows[i][chosen], scores[i][chosen], view, starts)
-            chosen = chosen[np.lexsort((ranks, -scores[i][chosen]))]
+            ids = _ids(view, starts, rows[i][chosen])
+            ranks = np.argsort(np.argsort(ids, kind="stable"))
+            chosen = chosen[np.lexsort((ranks, -line[chosen]))]
         best_rows[i], best_scores[i] = rows[i][chosen], scores[i][chosen]
     return best_rows, best_scores
 
 
 def _select(rows: Rows, scores: Scores, keep: int, view: View, starts: Rows) -> NDArray[np.int64]:
+    """Which ``keep`` are best; of those that tie for the last places, the ones with the smallest ids."""
     if keep >= len(scores):
         return np.arange(len(scores))
     threshold = np.partition(scores, len(scores) - keep)[len(scores) - keep]
@@ -148,17 +157,10 @@ def _select(rows: Rows, scores: Scores, keep: int, view: View, starts: Rows) -> 
     return np.concatenate([above, tied])
 
 
-def _ranks(rows: Rows, scores: Scores, view: View, starts: Rows) -> NDArray[Any]:
-    """Numbers that order equal scores by id; ids are read only where scores are equal."""
-    if len(view.segments) == 1 or len(np.unique(scores)) == len(scores):
-        return rows
-    return np.argsort(np.argsort(_ids(view, starts, rows), kind="stable"))
-
-
 def _ids(view: View, starts: Rows, rows: Rows) -> NDArray[Any]:
     """The ids of rows numbered over all segments, in the shape of ``rows``."""
     if len(view.segments) == 1:
-        return np.array(view.segments[0].ids(rows))
+        return view.segments[0].ids(rows)
     integer = bool(view.segments) and view.segments[0].integer_ids
     result = np.empty(rows.shape, dtype=np.int64 if integer else object)
     which = np.searchsorted(starts, rows, side="right") - 1

@@ -52,7 +52,4 @@ class MaskCache:
 
 def _row_masks(keys: NDArray[np.int64], view: View) -> tuple[Mask, ...]:
     # A deleted row's key is not in the catalog any more, so matching keys are live rows.
-    largest = max((int(segment.keys.max()) for segment in view.segments), default=0)
-    matching = np.zeros(largest + 1, dtype=np.bool_)
-    matching[keys] = True
-    return tuple(matching[segment.keys] for segment in view.segments)
+    return tuple(np.isin(segment.keys, keys) for segment in view.segments)

@@ -3,6 +3,9 @@
 Everything becomes visible with a commit of this file. Readers work on SQLite's snapshot (WAL mode) and are
 never blocked; one writer at a time holds ``BEGIN IMMEDIATE``, which the system releases when a process dies.
 Reads and writes of one process have a connection each, so its own writes do not block its reads either.
+
+Nothing here opens the file but SQLite: closing any other descriptor of it would drop SQLite's POSIX locks,
+and another process could then remove the write-ahead log under a connection that still uses it.
 """
 
 from __future__ import annotations
@@ -21,9 +24,11 @@ from kukla.errors import (
     ChecksumError,
     ForeignFileError,
     IndexMissingError,
+    InputError,
     LockedError,
     NewerFormatError,
     StorageError,
+    TruncatedFileError,
     WriteError,
 )
 
@@ -31,12 +36,15 @@ __all__ = ["CATALOG_VERSION", "Catalog", "put_setting", "text_checksum"]
 
 APPLICATION_ID = 0x4B554B4C  # "KUKL"
 CATALOG_VERSION = 1
+LONGEST_TIMEOUT = 1_000_000
 
 _SCHEMA = f"""
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {CATALOG_VERSION};
 CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL, crc INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE segments (number INTEGER PRIMARY KEY AUTOINCREMENT, rows INTEGER NOT NULL, bytes INTEGER NOT NULL);
+CREATE TABLE segments (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, rows INTEGER NOT NULL, bytes INTEGER NOT NULL
+);
 CREATE TABLE deleted (segment INTEGER, position INTEGER, PRIMARY KEY (segment, position)) WITHOUT ROWID;
 CREATE TABLE documents (
     key INTEGER PRIMARY KEY AUTOINCREMENT, id NOT NULL UNIQUE, text TEXT, metadata TEXT, crc INTEGER NOT NULL
@@ -64,20 +72,31 @@ class Catalog:
     """
 
     def __init__(self, path: Path, *, timeout_seconds: float, read_only: bool) -> None:
+        if not 0 <= timeout_seconds <= LONGEST_TIMEOUT:
+            raise InputError(
+                f"timeout_seconds must be a number from 0 to {LONGEST_TIMEOUT:,}, got {timeout_seconds!r}"
+            )
         self.path = path
         self.timeout_seconds = timeout_seconds
         self.read_only = read_only
+        self._process = os.getpid()
         self._read_lock, self._write_lock = threading.RLock(), threading.Lock()
-        if not path.is_file():
-            raise IndexMissingError(f"there is no Kukla index at {path.parent}")
-        with path.open("rb") as file:
-            start = file.read(16)
-        if start != b"SQLite format 3\0"[: len(start)] or not start:
-            raise ForeignFileError(f"{path} is not a Kukla catalog: it starts with {start!r}")
-        with self._errors():
-            self._reader = self._connect()
-            self._check_version()
-            self._writer = None if read_only else self._connect()
+        self._reader: sqlite3.Connection | None = None
+        self._writer: sqlite3.Connection | None = None
+        try:
+            if not path.is_file():
+                raise IndexMissingError(f"there is no Kukla index at {path.parent}")
+            if path.stat().st_size == 0:
+                raise TruncatedFileError(f"{path} is empty")
+            with self._errors():
+                self._reader = self._connect()
+                self._check_version(self._reader)
+                self._writer = None if read_only else self._connect()
+        except OSError as error:
+            raise StorageError(f"could not open {path}: {error.strerror or error}") from error
+        except BaseException:
+            self.close()
+            raise
 
     @classmethod
     def create(cls, path: Path, settings: Mapping[str, Any]) -> None:
@@ -94,31 +113,39 @@ class Catalog:
         temporary.rename(path)
 
     def _connect(self) -> sqlite3.Connection:
-        mode = "ro" if self.read_only else "rw"
-        # A folder that cannot be written has no room for SQLite's -shm file; nobody else can write either.
-        if self.read_only and not os.access(self.path.parent, os.W_OK):
-            mode = "ro&immutable=1"
         connection = sqlite3.connect(
-            f"{self.path.absolute().as_uri()}?mode={mode}",
+            f"{self.path.absolute().as_uri()}?mode={self._mode()}",
             uri=True,
             timeout=self.timeout_seconds,
             isolation_level=None,
             check_same_thread=False,
         )
-        if not self.read_only:
+        if self.read_only:
+            connection.execute("PRAGMA query_only = ON")
+        else:
             connection.execute("PRAGMA synchronous = FULL")
         return connection
 
-    def _check_version(self) -> None:
-        found = self._reader.execute("PRAGMA application_id").fetchone()[0]
+    def _mode(self) -> str:
+        """SQLite's ``mode``. A read-only index asks for ``rw`` too where it can: it then tidies up SQLite's
+        -wal and -shm files when it is the last to close, and leaves the folder as it was."""
+        if not self.read_only or (os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)):
+            return "rw"
+        # Without room for a -shm file SQLite reads only an existing log, or none at all ("immutable").
+        log = self.path.with_name(self.path.name + "-wal")
+        return "ro" if log.exists() and log.stat().st_size else "ro&immutable=1"
+
+    def _check_version(self, connection: sqlite3.Connection) -> None:
+        found = connection.execute("PRAGMA application_id").fetchone()[0]
         if found != APPLICATION_ID:
             raise ForeignFileError(
                 f"{self.path} is a SQLite file, but not a Kukla catalog (application id {found:#x})"
             )
-        version = self._reader.execute("PRAGMA user_version").fetchone()[0]
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version > CATALOG_VERSION:
             raise NewerFormatError(
-                f"{self.path} has catalog version {version}; this Kukla reads up to {CATALOG_VERSION}: upgrade it"
+                f"{self.path} has catalog version {version}; this Kukla reads up to {CATALOG_VERSION}: "
+                "upgrade it"
             )
 
     def settings(self) -> dict[str, Any]:
@@ -134,12 +161,16 @@ class Catalog:
     @contextlib.contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
         """One consistent snapshot for several queries."""
+        self._check_process()
         with self._read_lock, self._errors():
+            if self._reader is None:
+                raise self._closed()
             self._reader.execute("BEGIN")
             try:
                 yield self._reader
             finally:
-                self._reader.execute("ROLLBACK")
+                if self._reader.in_transaction:  # SQLite itself rolls back after some errors
+                    self._reader.execute("ROLLBACK")
 
     @contextlib.contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
@@ -152,12 +183,15 @@ class Catalog:
         WriteError
             When the index was opened read-only, or the disk is full.
         """
-        if self._writer is None:
+        self._check_process()
+        if self.read_only:
             raise WriteError(f"{self.path.parent} was opened read-only")
         if not self._write_lock.acquire(timeout=self.timeout_seconds):
             raise self._locked()
         try:
             with self._errors():
+                if self._writer is None:
+                    raise self._closed()
                 self._writer.execute("BEGIN IMMEDIATE")
                 try:
                     yield self._writer
@@ -170,7 +204,9 @@ class Catalog:
 
     def integrity(self) -> None:
         """SQLite's own check of the whole file, and every row's checksum."""
-        with self.read() as connection:
+        self._check_process()
+        # On a connection of its own, so that searches go on meanwhile.
+        with self._errors(), contextlib.closing(self._connect()) as connection:
             problem = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
             if problem != "ok":
                 raise ChecksumError(f"{self.path} is damaged: {problem}")
@@ -186,17 +222,25 @@ class Catalog:
             raise ChecksumError(f"{self.path}: document {id_!r} does not match its checksum")
 
     def close(self) -> None:
-        """Close the connection; further use raises ``StorageError``."""
+        """Close, after the reads and the write in progress; further use raises ``StorageError``."""
         with self._read_lock, self._write_lock:
-            self._reader.close()
-            if self._writer is not None:
-                self._writer.close()
+            for connection in (self._reader, self._writer):
+                if connection is not None:
+                    connection.close()
+            self._reader = self._writer = None
+
+    def _check_process(self) -> None:
+        # SQLite's connections and locks do not survive a fork.
+        if os.getpid() != self._process:
+            raise StorageError(
+                f"the index at {self.path.parent} was opened by another process; open it again after a fork"
+            )
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.DatabaseError, sqlite3.ProgrammingError) as error:
+        except sqlite3.Error as error:
             self._raise(error)
 
     def _locked(self) -> LockedError:
@@ -204,6 +248,9 @@ class Catalog:
             f"another writer holds {self.path.parent}; waited {self.timeout_seconds:g} s "
             "(raise timeout_seconds to wait longer)"
         )
+
+    def _closed(self) -> StorageError:
+        return StorageError(f"the index at {self.path.parent} is closed")
 
     def _raise(self, error: sqlite3.Error) -> NoReturn:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
@@ -215,8 +262,11 @@ class Catalog:
             raise ForeignFileError(f"{self.path} is not a Kukla catalog: {error}") from error
         if code == sqlite3.SQLITE_CORRUPT:
             raise ChecksumError(f"{self.path} is damaged: {error}") from error
-        if "closed" in str(error):
-            raise StorageError(f"the index at {self.path.parent} is closed") from error
+        if code == sqlite3.SQLITE_CANTOPEN:
+            advice = "make the folder writable once" if self.read_only else "try read_only=True"
+            raise WriteError(
+                f"could not open {self.path}: {error}; SQLite must write beside it: {advice}"
+            ) from error
         raise StorageError(f"{self.path}: {error}") from error
 
 

@@ -22,12 +22,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kukla.errors import ChecksumError, ForeignFileError, NewerFormatError, TruncatedFileError, WriteError
+from kukla.errors import (
+    ChecksumError,
+    ForeignFileError,
+    NewerFormatError,
+    StorageError,
+    TruncatedFileError,
+    WriteError,
+)
 
 __all__ = ["FORMAT_VERSION", "Section", "open_container", "verify_container", "write_container"]
 
@@ -78,7 +85,7 @@ def write_container(path: Path, sections: Sequence[Section], attributes: Mapping
     Raises
     ------
     WriteError
-        Disk full, no permission. Nothing is left behind at ``path``.
+        Disk full, no permission. Nothing is left behind at ``path`` or beside it.
     """
     temporary = path.with_suffix(".tmp")
     try:
@@ -89,9 +96,10 @@ def write_container(path: Path, sections: Sequence[Section], attributes: Mapping
         temporary.rename(path)
         sync_folder(path.parent)
     except OSError as error:
+        raise WriteError(f"could not write {path}: {error.strerror or error}") from error
+    finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-        raise WriteError(f"could not write {path}: {error.strerror or error}") from error
     return size
 
 
@@ -104,7 +112,7 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _write(file: Any, sections: Sequence[Section], attributes: Mapping[str, Any]) -> int:
+def _write(file: BinaryIO, sections: Sequence[Section], attributes: Mapping[str, Any]) -> int:
     # The header's length must be known before the checksums are: they are written with fixed width.
     entries = [
         {
@@ -129,19 +137,20 @@ def _write(file: Any, sections: Sequence[Section], attributes: Mapping[str, Any]
             {"bytes": size, **attributes, "sections": entries}, separators=(",", ":")
         ).encode(), size
 
-    room = _PREFIX.size + 64
+    room = ALIGNMENT
     while True:
         text, size = header(room)
-        if _PREFIX.size + len(text) <= room:
+        needed = _aligned(_PREFIX.size + len(text))
+        if needed <= room:
             break
-        room = _aligned(_PREFIX.size + len(text))
+        room = needed
     if len(text) > LARGEST_HEADER:
         raise WriteError(f"a segment header of {len(text)} bytes is above the limit of {LARGEST_HEADER}")
     for entry, section in zip(entries, sections, strict=True):
-        file.seek(entry["offset"])
+        file.seek(cast("int", entry["offset"]))
         crc, written = 0, 0
         for chunk in section.chunks():
-            data = memoryview(np.ascontiguousarray(chunk, dtype=section.dtype)).cast("B")
+            data = np.ascontiguousarray(chunk, dtype=section.dtype).reshape(-1).view(np.uint8).data
             crc = zlib.crc32(data, crc)
             written += file.write(data)
         if written != section.size:
@@ -167,38 +176,51 @@ def open_container(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]
     ChecksumError
         The header's bytes changed. The arrays' bytes are checked by :func:`verify_container`.
     """
-    header = _read_header(path)
-    # One map for the whole file; closing happens when the last array is gone.
-    whole = np.memmap(path, dtype=np.uint8, mode="r")
+    with _opened(path) as file:
+        header = _read_header(path, file)
+        # One map for the whole file, of the file whose header was read even if the name is gone by now;
+        # unmapping happens when the last array is gone.
+        whole = np.asarray(np.memmap(file, dtype=np.uint8, mode="r", shape=(header["bytes"],)))
     arrays = {}
     for entry in header["sections"]:
         raw = whole[entry["offset"] : entry["offset"] + entry["bytes"]]
-        array = np.asarray(raw).view(entry["dtype"]).reshape(entry["shape"])
-        arrays[entry["name"]] = array
+        arrays[entry["name"]] = raw.view(entry["dtype"]).reshape(entry["shape"])
     return header, arrays
 
 
-def _read_header(path: Path) -> dict[str, Any]:
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
     try:
         with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            prefix = file.read(_PREFIX.size)
-            if prefix[: len(MAGIC)] != MAGIC[: len(prefix)] or not prefix:
-                raise ForeignFileError(f"{path} is not a Kukla segment: it starts with {prefix[:8]!r}")
-            if len(prefix) < _PREFIX.size:
-                raise TruncatedFileError(f"{path} has {size} bytes, too few for a segment")
-            _, version, length, crc, _ = _PREFIX.unpack(prefix)
-            if version > FORMAT_VERSION:
-                raise NewerFormatError(
-                    f"{path} has format version {version}; this Kukla reads up to {FORMAT_VERSION}: upgrade it"
-                )
-            if length > LARGEST_HEADER:
-                raise ChecksumError(
-                    f"{path}: the header at offset 12 claims {length} bytes: the file is damaged"
-                )
-            text = file.read(length)
+            yield file
     except FileNotFoundError:
         raise TruncatedFileError(f"{path} is missing, but the catalog names it") from None
+    except IsADirectoryError:
+        raise ForeignFileError(f"{path} is a folder, not a Kukla segment") from None
+    except OSError as error:
+        raise StorageError(f"could not read {path}: {error.strerror or error}") from error
+
+
+def _read_header(path: Path, file: BinaryIO) -> dict[str, Any]:
+    size = os.fstat(file.fileno()).st_size
+    prefix = file.read(_PREFIX.size)
+    if not prefix:
+        raise TruncatedFileError(f"{path} is empty")
+    if prefix[: len(MAGIC)] != MAGIC[: len(prefix)]:
+        raise ForeignFileError(f"{path} is not a Kukla segment: it starts with {prefix[:8]!r}")
+    if len(prefix) < _PREFIX.size:
+        raise TruncatedFileError(f"{path} has {size} bytes, too few for a segment")
+    _, version, length, crc, zero = _PREFIX.unpack(prefix)
+    if version > FORMAT_VERSION:
+        raise NewerFormatError(
+            f"{path} has format version {version}; this Kukla reads up to {FORMAT_VERSION}: upgrade it"
+        )
+    if version < 1 or length > LARGEST_HEADER or zero != 0:
+        raise ChecksumError(
+            f"{path} is damaged: bytes 8 to 24 claim version {version}, a header of {length} bytes (at most "
+            f"{LARGEST_HEADER}), and {zero} where 0 belongs"
+        )
+    text = file.read(length)
     if len(text) < length:
         raise TruncatedFileError(f"{path} has {size} bytes and ends inside its header")
     if zlib.crc32(text) != crc:
@@ -207,7 +229,7 @@ def _read_header(path: Path) -> dict[str, Any]:
         header: dict[str, Any] = json.loads(text)
         expected = header["bytes"]
         _check_sections(header["sections"], _PREFIX.size + length, expected)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ForeignFileError(f"{path}: the header describes no valid sections ({error})") from None
     if size != expected:
         raise TruncatedFileError(f"{path} has {size} bytes; its header says {expected}")
@@ -216,31 +238,23 @@ def _read_header(path: Path) -> dict[str, Any]:
 
 def _check_sections(entries: Any, end: int, size: int) -> None:
     """No holes, no overlap, nothing outside the file: each section starts at the next aligned offset."""
+    names = set()
     for entry in entries:
-        if entry["dtype"] not in DTYPES:
+        name, shape, start, length = (entry[key] for key in ("name", "shape", "offset", "bytes"))
+        if entry["dtype"] not in DTYPES or not isinstance(entry["crc32"], str):
             raise ValueError(f"dtype {entry['dtype']!r}")
-        start, length = entry["offset"], entry["bytes"]
-        if (
-            min(entry["shape"], default=0) < 0
-            or length != prod(entry["shape"]) * np.dtype(entry["dtype"]).itemsize
-        ):
-            raise ValueError(f"section {entry['name']}: shape and bytes disagree")
-        if start % ALIGNMENT or not 0 <= start - end < ALIGNMENT * 2:
-            raise ValueError(f"section {entry['name']}: a hole or an overlap at offset {start}")
+        if name in names:
+            raise ValueError(f"two sections named {name!r}")
+        names.add(name)
+        if any(type(number) is not int or number < 0 for number in (*shape, start, length)):
+            raise ValueError(f"section {name}: sizes must be integers, at least 0")
+        if length != prod(shape) * np.dtype(entry["dtype"]).itemsize:
+            raise ValueError(f"section {name}: shape and bytes disagree")
+        if start != _aligned(end):
+            raise ValueError(f"section {name}: a hole or an overlap at offset {start}")
         end = start + length
-    if _aligned(end) != size:
+    if type(size) is not int or _aligned(end) != size:
         raise ValueError(f"sections end at {end}, the file at {size}")
-
-
-def _checksums(path: Path, header: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], int]]:
-    with path.open("rb") as file:
-        for entry in header["sections"]:
-            file.seek(entry["offset"])
-            crc, left = 0, entry["bytes"]
-            while left and (data := file.read(min(left, CHECK_BYTES))):
-                crc = zlib.crc32(data, crc)
-                left -= len(data)
-            yield entry, crc
 
 
 def verify_container(path: Path) -> int:
@@ -251,11 +265,27 @@ def verify_container(path: Path) -> int:
     ChecksumError
         Naming the file, the section and its offset. Also everything that :func:`open_container` raises.
     """
-    header = _read_header(path)
-    for entry, crc in _checksums(path, header):
-        if f"{crc:08x}" != entry["crc32"]:
-            raise ChecksumError(
-                f"{path}: section {entry['name']} (offset {entry['offset']}, {entry['bytes']} bytes) has checksum "
-                f"{crc:08x}, written was {entry['crc32']}"
-            )
+    with _opened(path) as file:
+        header = _read_header(path, file)
+        file.seek(0)
+        _, _, length, _, _ = _PREFIX.unpack(file.read(_PREFIX.size))
+        end = file.seek(_PREFIX.size + length)
+        for entry in header["sections"]:
+            _check_zeros(path, file, end, entry["offset"])
+            crc, left = 0, entry["bytes"]
+            while left and (data := file.read(min(left, CHECK_BYTES))):
+                crc = zlib.crc32(data, crc)
+                left -= len(data)
+            if f"{crc:08x}" != entry["crc32"]:
+                raise ChecksumError(
+                    f"{path}: section {entry['name']} (offset {entry['offset']}, {entry['bytes']} bytes) has "
+                    f"checksum {crc:08x}, written was {entry['crc32']}"
+                )
+            end = entry["offset"] + entry["bytes"]
+        _check_zeros(path, file, end, header["bytes"])
     return int(header["bytes"])
+
+
+def _check_zeros(path: Path, file: BinaryIO, start: int, end: int) -> None:
+    if any(file.read(end - start)):
+        raise ChecksumError(f"{path}: the filling from offset {start} to {end} is not zero")

@@ -34,7 +34,11 @@ def create_folder(folder: Path, settings: Settings) -> None:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             what = "an index" if (folder / CATALOG_NAME).exists() else "something else"
             raise IndexExistsError(f"there is {what} at {folder} already")
-        (folder / "segments").mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            (folder / "segments").mkdir()
+        except FileExistsError:
+            raise IndexExistsError(f"another process is making an index at {folder}") from None
         Catalog.create(folder / CATALOG_NAME, settings.to_dict())
         sync_folder(folder)
 
@@ -43,10 +47,14 @@ def open_store(folder: Path, *, timeout_seconds: float, read_only: bool) -> tupl
     """The store of an index and its settings; raises a ``StorageError`` of the kind that fits."""
     path = folder / CATALOG_NAME
     catalog = Catalog(path, timeout_seconds=timeout_seconds, read_only=read_only)
-    settings = Settings.from_dict(catalog.settings(), source=str(path))
-    store = Store(folder, catalog, settings.layout)
-    with store.snapshot():
-        pass  # opens every segment: a damaged index is reported here, not by a later search
+    try:
+        settings = Settings.from_dict(catalog.settings(), source=str(path))
+        store = Store(folder, catalog, settings.layout)
+        with store.snapshot():
+            pass  # opens every segment: a damaged index is reported here, not by a later search
+    except BaseException:
+        catalog.close()
+        raise
     return store, settings
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kukla.document import DocumentId
-from kukla.errors import ForeignFileError
+from kukla.errors import ChecksumError, ForeignFileError
 from kukla.storage.container import Section, open_container
 from kukla.storage.layout import Layout, id_sections
 
 __all__ = ["Segment", "merged_sections", "segment_path"]
 
-MERGE_ROWS = 16_384
+MERGE_BYTES = 1 << 24
 
 
 def segment_path(folder: Path, number: int) -> Path:
@@ -68,7 +69,10 @@ class Segment:
         if self.integer_ids:
             return int(self._arrays["ids"][row])
         start, end = self._arrays["ids.offsets"][row : row + 2]
-        return self._arrays["ids.bytes"][int(start) : int(end)].tobytes().decode()
+        try:
+            return self._arrays["ids.bytes"][int(start) : int(end)].tobytes().decode()
+        except UnicodeDecodeError as error:
+            raise ChecksumError(f"{self.path}: the id of row {row} is damaged ({error})") from None
 
     def ids(self, rows: NDArray[np.int64] | None = None) -> NDArray[Any]:
         """Ids of rows (all, without ``rows``): int64 or object, shape of ``rows``."""
@@ -125,8 +129,9 @@ def merged_sections(
     which, rows, ids = which[order], rows[order], ids[order]
 
     def gather(name: str, dtype: str, shape: tuple[int, ...]) -> Iterator[NDArray[Any]]:
-        for start in range(0, len(rows), MERGE_ROWS):
-            source, wanted = which[start : start + MERGE_ROWS], rows[start : start + MERGE_ROWS]
+        step = max(1, MERGE_BYTES // (prod(shape) * np.dtype(dtype).itemsize))
+        for start in range(0, len(rows), step):
+            source, wanted = which[start : start + step], rows[start : start + step]
             chunk = np.empty((len(wanted), *shape), dtype=dtype)
             for i in np.unique(source):
                 chosen = source == i

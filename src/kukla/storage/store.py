@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from sqlite3 import Connection, IntegrityError
@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kukla.document import DocumentId
-from kukla.errors import ForeignFileError, InputError, TruncatedFileError
-from kukla.storage.catalog import Catalog, text_checksum
+from kukla.errors import ChecksumError, ForeignFileError, InputError, TruncatedFileError, WriteError
+from kukla.storage.catalog import Catalog, put_setting, text_checksum
 from kukla.storage.container import Section, verify_container, write_container
 from kukla.storage.layout import Layout, batch_sections
 from kukla.storage.segment import Segment, merged_sections, segment_path
@@ -33,6 +33,9 @@ LARGEST_MERGE = 1 << 18
 """Rows above which a segment is left alone until ``compact``."""
 
 OPEN_ATTEMPTS = 5
+
+LARGEST_DELETED = "largest_deleted_id"
+"""The setting that keeps integer ids from being given out twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,7 @@ class Store:
         self._view: View | None = None
         self._version = -1
         self._unlisted: list[Path] = []
+        self._opened: dict[int, Segment] = {}  # of the change in progress
 
     # Reading
 
@@ -98,13 +102,19 @@ class Store:
                 yield self._view, connection
                 return
 
-    def _load(self, connection: Connection) -> View:
+    def _load(self, connection: Connection, opened: Mapping[int, Segment] | None = None) -> View:
+        """The view that a connection sees; segments open already are taken over."""
         known = {segment.number: segment for segment in self._view.segments} if self._view else {}
+        known.update(opened or {})
         listed = connection.execute("SELECT number, rows FROM segments ORDER BY number").fetchall()
         segments = {number: known.get(number) or self._open(number, rows) for number, rows in listed}
         live: dict[int, NDArray[np.bool_]] = {}
         deleted = connection.execute("SELECT segment, position FROM deleted").fetchall()
         for number, position in deleted:
+            if number not in segments or not 0 <= position < segments[number].rows:
+                raise ChecksumError(
+                    f"{self.catalog.path}: row {position} of segment {number} is deleted, but there is none"
+                )
             if number not in live:
                 live[number] = np.ones(segments[number].rows, dtype=np.bool_)
             live[number][position] = False
@@ -136,13 +146,36 @@ class Store:
     def verify(self) -> int:
         """Read and check every byte; returns how many. Raises what opening and reading raise."""
         self.catalog.integrity()
-        with self.snapshot() as (view, _):
-            return sum(verify_container(segment.path) for segment in view.segments)
+        with self.snapshot() as (view, connection):
+            keys = connection.execute("SELECT key FROM documents ORDER BY key").fetchall()
+        checked = 0
+        for segment in view.segments:
+            try:
+                checked += verify_container(segment.path)
+            except TruncatedFileError:
+                with self.snapshot() as (newest, _):
+                    if segment.number in (other.number for other in newest.segments):
+                        raise
+                # Merged away meanwhile: the writer checked every byte of it before.
+        self._check_keys(np.array(keys, dtype=np.int64).ravel(), view)
+        return checked
+
+    def _check_keys(self, keys: NDArray[np.int64], view: View) -> None:
+        live = [
+            segment.keys if mask is None else segment.keys[mask]
+            for segment, mask in zip(view.segments, view.live, strict=True)
+        ]
+        stored = np.sort(np.concatenate([np.empty(0, dtype=np.int64), *live]))
+        if not np.array_equal(stored, keys):
+            raise ChecksumError(
+                f"{self.catalog.path} names {len(keys)} documents, which are not the {len(stored)} live rows "
+                "of the segments"
+            )
 
     # Writing
 
     def append(self, batch: Batch, *, replace: bool) -> int:
-        """Add at least one row; existing ids are replaced, or refused with an ``InputError`` naming the first."""
+        """Add at least one row; ids that are there are replaced, or an ``InputError`` names the first."""
         count = len(batch.vectors)
         with self._change() as connection:
             first = _next(connection, "documents")
@@ -162,40 +195,58 @@ class Store:
                     f"{_first_taken(connection, ids, first)}; use upsert to replace it"
                 ) from None
             self._write_segment(connection, batch_sections(self.layout, ids, keys, batch.vectors), count)
-            self._merge_small(connection)
+            self._merge_some(connection)
         return count
 
     def delete(self, ids: Iterable[DocumentId]) -> int:
         """Remove documents; returns how many there were."""
         with self._change() as connection:
-            return self._delete(connection, ids)
+            removed = self._delete(connection, ids)
+            self._merge_some(connection)
+        return removed
 
     def compact(self) -> None:
         """Rewrite all live rows into one segment, after checking every byte of the old ones."""
         with self._change() as connection:
-            view = self._load(connection)
+            view = self._now(connection)
             if len(view.segments) > 1 or any(mask is not None for mask in view.live):
                 self._merge(connection, list(range(len(view.segments))))
 
     @contextlib.contextmanager
     def _change(self) -> Iterator[Connection]:
-        """A write transaction: what a killed writer left is removed before, merged segments after."""
+        """A write transaction: what a killed writer left is removed before, merged segments after.
+
+        A change that fails leaves its new files to the next one: after an I/O error in the commit itself
+        nobody can say whether it will be found committed.
+        """
         with self.catalog.write() as connection:
+            self._unlisted, self._opened = [], {}
             self._remove_unlisted(connection)
-            self._unlisted = []
             yield connection
             merged = self._unlisted
         for path in merged:
-            path.unlink(missing_ok=True)  # readers that still map it keep their map
+            with contextlib.suppress(OSError):  # the next change tries again
+                path.unlink(missing_ok=True)  # readers that still map it keep their map
 
     def _remove_unlisted(self, connection: Connection) -> None:
         listed = {
             segment_path(self.folder, number)
             for (number,) in connection.execute("SELECT number FROM segments")
         }
-        for path in (self.folder / "segments").iterdir():
-            if path.suffix in (".seg", ".tmp") and path not in listed:
-                path.unlink(missing_ok=True)
+        try:
+            for path in (self.folder / "segments").iterdir():
+                if path.suffix in (".seg", ".tmp") and path not in listed:
+                    path.unlink(missing_ok=True)
+        except OSError as error:
+            raise WriteError(
+                f"could not tidy {self.folder / 'segments'}: {error.strerror or error}"
+            ) from error
+
+    def _now(self, connection: Connection) -> View:
+        """The view inside a change."""
+        view = self._load(connection, self._opened)
+        self._opened = {segment.number: segment for segment in view.segments}
+        return view
 
     def _write_segment(self, connection: Connection, sections: Sequence[Section], rows: int) -> None:
         number = _next(connection, "segments")
@@ -203,8 +254,8 @@ class Store:
         connection.execute("INSERT INTO segments VALUES (?, ?, ?)", (number, rows, size))
 
     def _delete(self, connection: Connection, ids: Iterable[DocumentId]) -> int:
-        view = self._load(connection)
-        removed = 0
+        view = self._now(connection)
+        removed, largest = 0, None
         for id_ in ids:
             found = connection.execute("SELECT key FROM documents WHERE id = ?", (id_,)).fetchone()
             if found is None:
@@ -212,12 +263,16 @@ class Store:
             connection.execute("DELETE FROM documents WHERE key = ?", found)
             connection.execute("INSERT INTO deleted VALUES (?, ?)", _locate(view, id_, found[0]))
             removed += 1
+            if isinstance(id_, int):
+                largest = id_ if largest is None else max(largest, id_)
         if removed:
             self._drop_empty(connection)
+        if largest is not None and largest > (_largest_deleted(connection) or -1):
+            put_setting(connection, LARGEST_DELETED, largest)
         return removed
 
     def _drop_empty(self, connection: Connection) -> None:
-        view = self._load(connection)
+        view = self._now(connection)
         empty = [i for i, mask in enumerate(view.live) if mask is not None and not mask.any()]
         if empty:
             self._unlist(connection, [view.segments[i] for i in empty])
@@ -228,20 +283,24 @@ class Store:
             connection.execute("DELETE FROM segments WHERE number = ?", (segment.number,))
             connection.execute("DELETE FROM deleted WHERE segment = ?", (segment.number,))
 
-    def _merge_small(self, connection: Connection) -> None:
+    def _merge_some(self, connection: Connection) -> None:
+        """Merge segments of one size when there are many, and those of which more than half is deleted."""
         while True:
-            view = self._load(connection)
+            view = self._now(connection)
             tiers: dict[int, list[int]] = {}
-            for i, segment in enumerate(view.segments):
-                if segment.rows < LARGEST_MERGE:
+            thin: list[int] = []
+            for i, (segment, mask) in enumerate(zip(view.segments, view.live, strict=True)):
+                if mask is not None and 2 * np.count_nonzero(mask) < segment.rows:
+                    thin.append(i)
+                elif segment.rows < LARGEST_MERGE:
                     tiers.setdefault(segment.rows.bit_length() // 3, []).append(i)
-            full = next((tier for tier in tiers.values() if len(tier) >= MERGE_FACTOR), None)
-            if full is None:
+            chosen = thin or next((tier for tier in tiers.values() if len(tier) >= MERGE_FACTOR), [])
+            if not chosen:
                 return
-            self._merge(connection, full)
+            self._merge(connection, chosen)
 
     def _merge(self, connection: Connection, chosen: Sequence[int]) -> None:
-        view = self._load(connection)
+        view = self._now(connection)
         segments = [view.segments[i] for i in chosen]
         for segment in segments:
             verify_container(segment.path)  # damage must not be given a new, valid checksum
@@ -260,20 +319,26 @@ def _next(connection: Connection, table: str) -> int:
     return int(found[0]) + 1 if found else 1
 
 
+def _largest_deleted(connection: Connection) -> int | None:
+    found = connection.execute("SELECT value FROM settings WHERE name = ?", (LARGEST_DELETED,)).fetchone()
+    return None if found is None else int(json.loads(found[0]))
+
+
 def _numbered(connection: Connection, first_key: int, count: int) -> list[int]:
-    """Integer ids that were never used: above every id there is and every document there was."""
+    """Integer ids that were never used: above every id there is or was, and every document there was."""
     largest = connection.execute("SELECT max(id) FROM documents").fetchone()[0]
     if isinstance(largest, str):
         raise InputError("this index has string ids: give an id for each document")
-    first = max(first_key - 1, 0 if largest is None else largest + 1)
+    used = [number for number in (largest, _largest_deleted(connection)) if number is not None]
+    first = max([first_key - 1, *(number + 1 for number in used)])
     if first + count > 2**63:
-        raise InputError(f"no integer ids are left above {largest}: give an id for each document")
+        raise InputError(f"no integer ids are left above {max(used)}: give an id for each document")
     return list(range(first, first + count))
 
 
 def _check_id_type(connection: Connection, id_: DocumentId) -> None:
     found = connection.execute("SELECT id FROM documents LIMIT 1").fetchone()
-    if found is not None and type(found[0]) is not type(id_):
+    if found is not None and isinstance(found[0], str) != isinstance(id_, str):
         raise InputError(
             f"this index has ids of type {type(found[0]).__name__}, got {id_!r}: an index has ids of one type"
         )
@@ -298,4 +363,4 @@ def _locate(view: View, id_: DocumentId, key: int) -> tuple[int, int]:
         row = segment.find(id_)
         if row is not None and segment.keys[row] == key:
             return segment.number, row
-    raise TruncatedFileError(f"no segment holds document {id_!r} (key {key}), but the catalog names it")
+    raise ChecksumError(f"no segment holds document {id_!r} (key {key}), but the catalog names it")
