@@ -116,6 +116,20 @@ def test_all_skips_are_listed_with_v(invoke: Invoke, notes: Path, tmp_path: Path
     assert invoke("index", notes, "--to", tmp_path / "b", "-v").stderr.count("\n") == 7
 
 
+@pytest.mark.parametrize("options", [[], ["--upsert"]])
+def test_two_folders_with_the_same_relative_path(
+    invoke: Invoke, notes: Path, tmp_path: Path, options: list[str]
+) -> None:
+    (tmp_path / "other" / "deep").mkdir(parents=True)
+    (tmp_path / "other" / "deep" / "dolls.txt").write_text("Another doll.")
+    message = error_of(invoke("index", notes, tmp_path / "other", "--to", tmp_path / "x", *options))
+    assert "deep/dolls.txt is in two of" in message
+    assert not (tmp_path / "x").exists()
+    (tmp_path / "other" / "deep").rename(tmp_path / "other" / "shallow")
+    result = invoke("index", notes, tmp_path / "other", "--to", tmp_path / "x", *options)
+    assert "4 documents" in result.stdout
+
+
 def test_bad_inputs(invoke: Invoke, tmp_path: Path, notes: Path, vectors_file: Path) -> None:
     to = tmp_path / "never.kukla"
     (tmp_path / "empty").mkdir()

@@ -197,6 +197,11 @@ def _print_plans(rows: Sequence[PlanRow], queries: int) -> None:
             for row in rows
         ],
     )
+    print_styled(
+        "\nWith so few documents the time is mostly what every query costs; bytes grow with the corpus, "
+        "and time with them.",
+        "dim",
+    )
 
 
 def _print_next(folder: Path, hint: str | None) -> None:

@@ -44,20 +44,25 @@ def printable(text: str) -> str:
     return _CONTROL.sub(" ", text.replace("\r\n", "\n"))
 
 
-def snippet(console: Console, text: str, *, indent: int, lines: int = 2) -> list[str]:
-    """The first lines of a text, cut to the console's width in cells (CJK takes two), with an ellipsis."""
+def snippet(console: Console, text: str, *, indent: int) -> list[str]:
+    """The first two lines of a text, or its heading and two lines, with an ellipsis where there is more.
+
+    Lines fit the console's width in cells (CJK takes two). A first line that fits is taken for a heading.
+    """
     width = max(20, min(console.width, _WIDEST) - indent - len(_MORE))
     head, _, rest = printable(text).strip().partition("\n")
-    wrapped = [
-        line.plain.rstrip()
-        for part in (" ".join(head.split()), " ".join(rest.split()))
-        for line in Text(part).wrap(console, width)
-        if part
-    ]
-    shown = wrapped[:lines]
-    if len(wrapped) > lines:
+    wrapped = [_wrap(console, part, width) for part in (head, rest)]
+    lines = [*wrapped[0], *wrapped[1]]
+    most = 3 if len(wrapped[0]) == 1 and wrapped[1] else 2
+    shown = lines[:most]
+    if len(lines) > most:
         shown[-1] += _MORE
     return shown
+
+
+def _wrap(console: Console, text: str, width: int) -> list[str]:
+    squeezed = " ".join(text.split())
+    return [line.plain.rstrip() for line in Text(squeezed).wrap(console, width)] if squeezed else []
 
 
 def print_styled(text: str, style: str) -> None:

@@ -156,4 +156,21 @@ def _open_documents(
             f"nothing to index in {', '.join(map(str, paths))}" + (f" (skipped {reasons})" if reasons else "")
         )
     dim = None if first.vector is None else len(first.vector)
-    return Source(chain([first], documents), None, dim)
+    return Source(_refuse_same_paths(chain([first], documents), paths), None, dim)
+
+
+def _refuse_same_paths(documents: Iterable[Document], paths: Sequence[Path]) -> Iterator[Item]:
+    """Pass documents on; two folders with a file of the same relative path would share its ids."""
+    current: object = None
+    seen: set[object] = set()
+    for document in documents:
+        path = document.metadata.get("path")
+        if path is not None and path != current and str(document.id).startswith(f"{path}#"):
+            if path in seen:
+                raise InputError(
+                    f"{path} is in two of {', '.join(map(str, paths))}; ids are paths below the folder that is "
+                    "given, so index the folder above them instead"
+                )
+            seen.add(path)
+            current = path
+        yield document
