@@ -19,7 +19,8 @@ stage              scores  keeps  bytes/vector  bytes read  operations
 256:binary@200  1,000,000    200            32       32 MB   4,000,000
 1536:int8@20          200     20         1,556      311 kB     307,200
 1536:float32           20     10         6,144      123 kB      30,720
-1,000,000 documents, k=10: 32 MB in memory (192.0x less than float32), 7.91 GB on disk, 32.4 MB read per query"""
+1,000,000 documents, k=10: 32 MB in memory (192.0x less than float32), 7.91 GB on disk, \
+32.4 MB read per query"""
 
 
 def test_the_example_of_the_design() -> None:

@@ -40,7 +40,10 @@ def test_one_vector_gives_one_vector() -> None:
 def test_a_batch_gives_a_batch_of_the_same_dtype(dtype: Any) -> None:
     result = truncate(np.array(GOLDEN, dtype=dtype), 2)
     assert result.dtype == dtype
-    assert result.astype(np.float64).tolist() == (np.array([[3, 4], [-4, 3]], dtype=dtype) / 5).astype(np.float64).tolist()
+    assert (
+        result.astype(np.float64).tolist()
+        == (np.array([[3, 4], [-4, 3]], dtype=dtype) / 5).astype(np.float64).tolist()
+    )
 
 
 def test_a_batch_of_one_stays_a_batch() -> None:
@@ -193,10 +196,18 @@ def test_rows_are_counted_over_blocks() -> None:
 
 @pytest.mark.parametrize(
     "codes",
-    [[1, 2, 3], np.ones((2, 3), dtype=np.int8), np.ones(3, dtype=bool), ["a", "b"], [None], [1j], [1.0, 10**400]],
+    [
+        [1, 2, 3],
+        np.ones((2, 3), dtype=np.int8),
+        np.ones(3, dtype=bool),
+        ["a", "b"],
+        [None],
+        [1j],
+        [1.0, 10**400],
+    ],
 )
 def test_what_is_not_float_is_refused(codes: Any) -> None:
-    with pytest.raises(VectorError, match="must be floats .* decode quantised codes first"):
+    with pytest.raises(VectorError, match=r"must be floats .* decode quantised codes first"):
         truncate(codes, 1)
 
 

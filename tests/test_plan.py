@@ -35,7 +35,9 @@ def plans(draw: st.DrawFn) -> Plan:
     ascending = sorted({stage.bits_per_vector: stage for stage in stages}.items())
     *shortlists, last = [stage for _, stage in ascending]
     keeps = sorted(draw(st.lists(counts, min_size=len(shortlists), max_size=len(shortlists))), reverse=True)
-    multiples = sorted(draw(st.lists(times, min_size=len(shortlists), max_size=len(shortlists))), reverse=True)
+    multiples = sorted(
+        draw(st.lists(times, min_size=len(shortlists), max_size=len(shortlists))), reverse=True
+    )
     given_stages = [
         Stage(stage.dim, stage.precision, keep=keep)
         if draw(st.booleans())
@@ -154,13 +156,25 @@ UNREADABLE = r"a stage is DIM:PRECISION@KEEP, for instance 256:binary@200 or 256
         ("0:float32", "the dim of a stage must be an integer from 1 to 65536, got 0"),
         ("70000:float32", "the dim of a stage must be an integer from 1 to 65536, got 70000"),
         ("256:binary@0 > 1536:float32", "keep must be an integer from 1 to 1000000000000, got 0"),
-        ("256:binary@9999999999999 > 1536:float32", "keep must be an integer from 1 to .*, got 9999999999999"),
+        (
+            "256:binary@9999999999999 > 1536:float32",
+            "keep must be an integer from 1 to .*, got 9999999999999",
+        ),
         ("256:binary@0.5x > 1536:float32", r"oversampling must be a number from 1 to .*, got 0\.5"),
-        ("256:binary > 1536:float32", "stage 256:binary of 256:binary > 1536:float32 must say how many it keeps"),
+        (
+            "256:binary > 1536:float32",
+            "stage 256:binary of 256:binary > 1536:float32 must say how many it keeps",
+        ),
         ("1536:float32@10", "the last stage of 1536:float32@10 keeps k results and takes no @KEEP"),
         ("64:binary@9 > 64:int8@9x", "the last stage of .* takes no @KEEP"),
-        ("8:int8@9 > 64:binary", "stage 64:binary of .* looks at 64 bits per vector, not more than the 64 of"),
-        ("64:int8@9 > 64:binary", "looks at 64 bits per vector, not more than the 512 of the stage before it"),
+        (
+            "8:int8@9 > 64:binary",
+            "stage 64:binary of .* looks at 64 bits per vector, not more than the 64 of",
+        ),
+        (
+            "64:int8@9 > 64:binary",
+            "looks at 64 bits per vector, not more than the 512 of the stage before it",
+        ),
         ("8:binary@9 > 8:binary", "looks at 8 bits per vector, not more than the 8 of the stage before it"),
         (
             "8:binary@20 > 16:binary@30 > 16:float32",
@@ -283,9 +297,13 @@ def test_how_many_a_stage_keeps(text: str, k: int, kept: int) -> None:
 def test_a_plan_is_checked_against_an_index() -> None:
     nesting = Nesting([64, 256, 1536])
     Plan.parse(EXAMPLE).check(nesting, ALL)
-    with pytest.raises(PlanError, match="stage 128:binary@9: dim 128 is not in the nesting; allowed: 64, 256, 1536"):
+    with pytest.raises(
+        PlanError, match="stage 128:binary@9: dim 128 is not in the nesting; allowed: 64, 256, 1536"
+    ):
         Plan.parse("128:binary@9 > 1536:float32").check(nesting, ALL)
-    with pytest.raises(PlanError, match="stage 1536:int8@20: the index keeps no int8; it keeps: binary, float32"):
+    with pytest.raises(
+        PlanError, match="stage 1536:int8@20: the index keeps no int8; it keeps: binary, float32"
+    ):
         Plan.parse(EXAMPLE).check(nesting, (Precision.BINARY, Precision.FLOAT32))
 
 
@@ -325,7 +343,11 @@ def test_no_precision_has_no_default_plan() -> None:
         (EXAMPLE, {"shortlist": 5}, "256:binary@5 > 1536:int8@5 > 1536:float32"),
         (EXAMPLE, {"oversampling": 3}, "256:binary@3x > 1536:int8@20 > 1536:float32"),
         (EXAMPLE, {"dims": 64, "shortlist": 9}, "64:binary@9 > 1536:int8@9 > 1536:float32"),
-        ("8:binary@20x > 8:int8@4x > 8:float32", {"oversampling": 2.5}, "8:binary@2.5x > 8:int8@2.5x > 8:float32"),
+        (
+            "8:binary@20x > 8:int8@4x > 8:float32",
+            {"oversampling": 2.5},
+            "8:binary@2.5x > 8:int8@2.5x > 8:float32",
+        ),
         ("8:binary@20x > 8:int8@4x > 8:float32", {"shortlist": 9}, "8:binary@9 > 8:int8@4x > 8:float32"),
         ("64:float32@9 > 128:float32@5 > 512:float32", {"dims": 128}, "128:float32@9 > 512:float32"),
         ("64:float32@9 > 512:float32", {"dims": 512}, "512:float32"),

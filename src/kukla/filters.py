@@ -190,7 +190,7 @@ def _types(value: Any) -> str:
         return "'true'" if value else "'false'"
     if isinstance(value, int | float):
         if isinstance(value, int) and not -(2**63) <= value < 2**63:
-            raise FilterError(f"the number {value:.6g} does not fit 64 bits")
+            raise FilterError(f"an integer must fit 64 bits, got one of {value.bit_length() + 1}")
         if not math.isfinite(value):
             raise FilterError(f"a number must be finite, got {value}")
         return "'integer', 'real'"

@@ -233,7 +233,7 @@ def check_id(id_: Any, *, row: int | None = None) -> DocumentId:
     if isinstance(id_, bool) or not isinstance(id_, int | str):
         raise InputError(f"{where}an id must be an integer or a string, got {id_!r}")
     if isinstance(id_, int) and not -(2**63) <= id_ < 2**63:
-        raise InputError(f"{where}the id {id_} does not fit 64 bits")
+        raise InputError(f"{where}an integer id must fit 64 bits, got one of {id_.bit_length() + 1}")
     if isinstance(id_, str):
         if not 0 < len(id_) <= LONGEST_ID:
             raise InputError(f"{where}an id must have 1 to {LONGEST_ID} characters, got {len(id_)}")
