@@ -168,8 +168,8 @@ def _refuse_same_paths(documents: Iterable[Document], paths: Sequence[Path]) -> 
         if path is not None and path != current and str(document.id).startswith(f"{path}#"):
             if path in seen:
                 raise InputError(
-                    f"{path} is in two of {', '.join(map(str, paths))}; ids are paths below the folder that is "
-                    "given, so index the folder above them instead"
+                    f"{path} is in two of {', '.join(map(str, paths))}; ids are paths below the folder "
+                    "that is given, so index the folder above them instead"
                 )
             seen.add(path)
             current = path
