@@ -144,6 +144,28 @@ def test_a_reader_that_leaves_is_no_error(numbered: Path, tmp_path: Path, vector
     assert process.returncode == 141
 
 
+@pytest.mark.parametrize(
+    ("redirection", "status"),
+    [
+        ("<&-", 1),
+        ("--vector query.npy >&-", 0),
+        ("--vector query.npy 2>&-", 0),
+        ("--vector query.npy >/dev/full", 1),
+        ("--help >/dev/full", 1),
+    ],
+)
+def test_streams_that_are_closed_or_full(
+    numbered: Path, query: Path, tmp_path: Path, redirection: str, status: int
+) -> None:
+    if "/dev/full" in redirection and not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    line = f"{sys.executable} -m kukla search {numbered.name} {redirection}"
+    result = subprocess.run(["sh", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert result.returncode == status, result.stderr
+    assert "Traceback" not in result.stderr
+    assert len(result.stderr.splitlines()) == (status != 0)
+
+
 def test_bad_searches(invoke: Invoke, numbered: Path, query: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no index")
     (tmp_path / "foreign").mkdir()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 import warnings
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 import click
 
@@ -47,11 +49,25 @@ for command in (index, search, info, get, delete, compact, explain, truncate, de
 
 def main() -> None:
     """Run the command; the entry point of the package."""
+    _open_missing_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal without Unicode is no reason to fail
     warnings.showwarning = _show_warning
-    cli(prog_name="kukla")
+    try:
+        cli(prog_name="kukla")
+    except OSError as error:  # click's own output of help and usage: disk full
+        if os.environ.get("KUKLA_DEBUG"):
+            raise
+        click.echo(f"error: {error.strerror or error}", err=True)
+        sys.exit(1)
+
+
+def _open_missing_streams() -> None:
+    """Python sets a standard stream that was closed (``<&-``) to None; commands may rely on all three."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - stays open
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
