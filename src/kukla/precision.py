@@ -127,7 +127,8 @@ def encode_int8(vectors: NDArray[np.floating[Any]]) -> tuple[NDArray[np.int8], N
     -------
     codes : ndarray of int8, shape (n, width), in -127..127
     scales : ndarray of float32, shape (n,)
-        ``codes * scales[:, None]`` is within ``scales / 2`` of the input (to float32 rounding).
+        ``codes * scales[:, None]`` is within ``scales / 2`` of the input (to float32 rounding). 0 for rows
+        of zeros; for others never below the smallest normal float32, 1.2e-38.
     """
     codes, scales = _encode(vectors, CODE_MAX)
     return codes.astype(np.int8), scales
