@@ -32,7 +32,6 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=20261121)
     parser.add_argument("--pieces", type=int, default=36_000, help="size of the vocabulary")
     parser.add_argument("--texts", type=int, default=120_000, help="texts that the teacher encodes")
-    parser.add_argument("--steps", type=int, default=train.Settings.steps, help="contrastive batches")
     parser.add_argument("--threads", type=int, default=2)
     return parser.parse_args()
 
@@ -44,7 +43,7 @@ class Recipe:
         self.options = options
         self.work: Path = options.work
         self.work.mkdir(parents=True, exist_ok=True)
-        self.settings = dataclasses.replace(train.Settings(), steps=options.steps)
+        self.settings = train.Settings()
         self.rng = np.random.default_rng(options.seed)
         self.minutes_file = self.work / "minutes.json"
         self.started = time.monotonic()
@@ -76,11 +75,12 @@ class Recipe:
 
         tokens: list[data.TokenPassage] = []
         for number, source in enumerate(data.SOURCES):
-            tokens += data.tokens_of(passages[source.name], encode, number)
+            tokens += data.tokens_of(passages[source.name], encode, number) * source.repeats
         stems = [np.asarray(row, dtype=np.int32) for row in encode(list(data.QUERY_STEMS))]
         text_tokens = [np.asarray(row, dtype=np.int32) for row in encode(texts)]
         self.say(f"tokenised {len(tokens):,} passages")
 
+        # Frequencies as seen in training, repeats included.
         counts = np.bincount(
             np.concatenate([row for p in tokens for row in (p.head, *p.body)]), minlength=len(processor)
         )
@@ -91,6 +91,7 @@ class Recipe:
         train.regress(bag, text_tokens, distil.targets(of_texts, axes), self.settings, self.rng, self.say)
         train.train(bag, tokens, stems, text_tokens, of_texts, self.settings, self.rng, self.say)
         self.took("train", since)
+        np.save(self.work / "trained.npy", bag.numpy())
         self.publish(pieces, bag.numpy(), {name: len(rows) for name, rows in passages.items()})
 
     def vocabulary(self, passages: dict[str, list[data.Passage]]) -> Path:
@@ -148,7 +149,13 @@ class Recipe:
             "teacher_texts": options.texts,
             "settings": dataclasses.asdict(self.settings),
             "sources": [
-                {"name": s.name, "licence": s.licence, "what": s.what, "passages": counts[s.name]}
+                {
+                    "name": s.name,
+                    "licence": s.licence,
+                    "what": s.what,
+                    "passages": counts[s.name],
+                    "repeats": s.repeats,
+                }
                 for s in data.SOURCES
             ],
             "speed": report.speed(

@@ -80,12 +80,13 @@ class Pair:
 
 @dataclass(frozen=True)
 class Source:
-    """Where passages come from, under which licence, and the share of inverse-cloze pairs to draw."""
+    """Where passages come from, under which licence, and how pairs are drawn from them."""
 
     name: str
     licence: str
     what: str
     cloze: float
+    repeats: int  # how often an epoch sees each passage: small sources close to what people search count more
     passages: Callable[[Path], Iterator[Passage]]
 
 
@@ -123,10 +124,14 @@ def _wikipedia(folder: Path) -> Iterator[Passage]:
 
 
 SOURCES = (
-    Source("arxiv", "arXiv metadata", "title, abstract", 0.4, _pairs_file("arxiv")),
-    Source("wordnet", "CC BY 4.0", "Open English WordNet: lemmas, definition", 0.0, _pairs_file("wordnet")),
-    Source("medquad", "CC BY 4.0", "question, answer; not the test questions", 0.2, _pairs_file("medquad")),
-    Source("wikipedia", "CC BY-SA", "2015: title, section, 100-word window", 0.75, _wikipedia),
+    Source("arxiv", "arXiv metadata", "title, abstract", 0.4, 2, _pairs_file("arxiv")),
+    Source(
+        "wordnet", "CC BY 4.0", "Open English WordNet: lemmas, definition", 0.0, 1, _pairs_file("wordnet")
+    ),
+    Source(
+        "medquad", "CC BY 4.0", "question, answer; not the test questions", 0.1, 4, _pairs_file("medquad")
+    ),
+    Source("wikipedia", "CC BY-SA", "2015: title, section, 100-word window", 0.75, 1, _wikipedia),
 )
 
 

@@ -1,8 +1,4 @@
-"""Training the token vectors: regression to the teacher, then the nested contrastive loss.
-
-Every loss is a mean over the trained dims of the same loss on the renormalised prefix (Matryoshka
-representation learning, Kusupati et al. 2022, arXiv:2205.13147, equation 1 with equal weights).
-"""
+"""Training the token vectors: regression to the teacher, then the nested contrastive loss."""
 
 from __future__ import annotations
 
@@ -17,25 +13,30 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .data import TokenPassage, Tokens, make_pair
+from .losses import contrastive_loss, false_negatives, prefix, similarity_loss
 
-__all__ = ["Settings", "contrastive_loss", "regress", "similarity_loss", "topic_batches", "train"]
+__all__ = ["Bag", "Settings", "regress", "topic_batches", "train"]
 
 Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What was tried and kept; the model card prints it."""
+    """What was tried and kept; the model card prints it.
+
+    ``rounds`` are (block, steps): blocks of that many pairs of one topic share a batch and are each other's
+    hard negatives. Hard negatives first, nearly random batches after, each with its own decay: the second
+    round gave most to short prefixes.
+    """
 
     dims: tuple[int, ...] = (512, 256, 128, 64, 32)
     batch: int = 2048
-    topic_block: int = 128  # pairs of one topic that share a batch: they are each other's hard negatives
+    rounds: tuple[tuple[int, int], ...] = ((128, 300), (16, 450))
     topics: int = 1024
     scale: float = 20.0  # inverse temperature of the softmax over in-batch documents
     regress_epochs: int = 8
     regress_rate: float = 0.01
-    steps: int = 600
-    rate: float = 0.005
+    rate: float = 0.006
     similarity_batch: int = 1024
     similarity_weight: float = 1.0
     query_tokens: int = 48
@@ -56,39 +57,6 @@ class Bag:
 
     def numpy(self) -> NDArray[np.float32]:
         return self.weight.detach().numpy().copy()
-
-
-def _prefix(x: Tensor, dim: int) -> Tensor:
-    return F.normalize(x[:, :dim], dim=1)
-
-
-def contrastive_loss(
-    queries: Tensor, documents: Tensor, false: Tensor, dims: Sequence[int], scale: float
-) -> Tensor:
-    """Symmetric in-batch softmax (InfoNCE) at every dim; ``false`` (n, n) marks what is no negative."""
-    target = torch.arange(len(queries))
-    loss = queries.new_zeros(())
-    for dim in dims:
-        scores = (scale * _prefix(queries, dim) @ _prefix(documents, dim).T).masked_fill(false, -1e4)
-        loss = loss + 0.5 * (F.cross_entropy(scores, target) + F.cross_entropy(scores.T, target))
-    return loss / len(dims)
-
-
-def similarity_loss(student: Tensor, teacher: Tensor, dims: Sequence[int], scale: float) -> Tensor:
-    """KL from the teacher's to the student's softmax over the other texts of the batch, at every dim.
-
-    It compares neighbourhoods, not coordinates, so it binds no axis and lets the contrastive loss rotate
-    freely.
-    """
-    itself = torch.eye(len(student), dtype=torch.bool)
-    wanted = F.softmax((scale * teacher @ teacher.T).masked_fill(itself, -1e4), dim=1)
-    loss = student.new_zeros(())
-    for dim in dims:
-        x = _prefix(student, dim)
-        loss = loss + F.kl_div(
-            F.log_softmax((scale * x @ x.T).masked_fill(itself, -1e4), dim=1), wanted, reduction="batchmean"
-        )
-    return loss / len(dims)
 
 
 def regress(
@@ -116,16 +84,14 @@ def regress(
 
 
 def topic_batches(
-    topics: NDArray[np.int64], settings: Settings, rng: np.random.Generator
+    topics: NDArray[np.int64], block: int, settings: Settings, rng: np.random.Generator
 ) -> list[NDArray[np.int64]]:
-    """One epoch: blocks of ``topic_block`` rows of one topic, shuffled, then grouped into batches."""
+    """One epoch: blocks of ``block`` rows of one topic, shuffled, then grouped into batches."""
     shuffled = rng.permutation(len(topics))
     by_topic = shuffled[np.argsort(topics[shuffled], kind="stable")]
-    count = len(by_topic) // settings.topic_block
-    blocks = by_topic[: count * settings.topic_block].reshape(count, settings.topic_block)[
-        rng.permutation(count)
-    ]
-    per_batch = settings.batch // settings.topic_block
+    count = len(by_topic) // block
+    blocks = by_topic[: count * block].reshape(count, block)[rng.permutation(count)]
+    per_batch = settings.batch // block
     return [blocks[i : i + per_batch].ravel() for i in range(0, count - per_batch + 1, per_batch)]
 
 
@@ -140,7 +106,7 @@ def find_topics(
                 np.concatenate((p.head, *p.body))[: settings.document_tokens]
                 for p in passages[start : start + 8192]
             ]
-            parts.append(_prefix(bag(rows), 64))
+            parts.append(prefix(bag(rows), 64))
         x = torch.cat(parts)
         sample = x[torch.from_numpy(rng.permutation(len(x))[: 64 * settings.topics])]
         centres = sample[: settings.topics].clone()
@@ -165,36 +131,30 @@ def train(
     """Contrastive training on pairs of ``passages``; second task: the teacher's view of ``texts``."""
     topics = find_topics(bag, passages, settings, rng)
     heads = np.array([zlib.crc32(p.head.tobytes()) for p in passages])
-    optimiser = torch.optim.Adam([bag.weight], lr=settings.rate, fused=True)
-    batches: list[NDArray[np.int64]] = []
-    for step in range(settings.steps):
-        _set_rate(optimiser, settings.rate, step, settings.steps)
-        if not batches:
-            batches = topic_batches(topics, settings, rng)
-        rows = batches.pop()
-        pairs = [
-            make_pair(
-                passages[i],
-                rng,
-                stems,
-                query_tokens=settings.query_tokens,
-                document_tokens=settings.document_tokens,
+    for block, steps in settings.rounds:
+        optimiser = torch.optim.Adam([bag.weight], lr=settings.rate, fused=True)
+        batches: list[NDArray[np.int64]] = []
+        for step in range(steps):
+            _set_rate(optimiser, settings.rate, step, steps)
+            batches = batches or topic_batches(topics, block, settings, rng)
+            rows = batches.pop()
+            pairs = [
+                make_pair(
+                    passages[i],
+                    rng,
+                    stems,
+                    query_tokens=settings.query_tokens,
+                    document_tokens=settings.document_tokens,
+                )
+                for i in rows
+            ]
+            loss = contrastive_loss(
+                bag([p.query for p in pairs]),
+                bag([p.document for p in pairs]),
+                false_negatives(heads[rows], pairs),
+                settings.dims,
+                settings.scale,
             )
-            for i in rows
-        ]
-        rows_heads = torch.from_numpy(heads[rows])
-        asks_head = torch.tensor([p.is_head for p in pairs])
-        false = (rows_heads[:, None] == rows_heads[None, :]) & asks_head[:, None]
-        false.fill_diagonal_(False)
-        loss = contrastive_loss(
-            bag([p.query for p in pairs]),
-            bag([p.document for p in pairs]),
-            false,
-            settings.dims,
-            settings.scale,
-        )
-        total = loss
-        if settings.similarity_weight:
             chosen = rng.integers(len(texts), size=settings.similarity_batch)
             near = similarity_loss(
                 bag([texts[i] for i in chosen]),
@@ -202,10 +162,9 @@ def train(
                 settings.dims,
                 settings.scale,
             )
-            total = loss + settings.similarity_weight * near
-        _step(optimiser, total)
-        if step % 25 == 0 or step == settings.steps - 1:
-            report(f"contrastive {step}/{settings.steps}: {loss.item():.4f}, all {total.item():.4f}")
+            _step(optimiser, loss + settings.similarity_weight * near)
+            if step % 25 == 0 or step == steps - 1:
+                report(f"contrastive, block {block}, {step}/{steps}: {loss.item():.4f} + {near.item():.4f}")
 
 
 def _set_rate(optimiser: torch.optim.Optimizer, rate: float, step: int, steps: int) -> None:
