@@ -348,3 +348,5 @@ def test_normalise_makes_new_float32_rows() -> None:
     assert not np.shares_memory(result, rows)
     with pytest.raises(VectorError, match="vector of row 12 is all zeros"):
         normalise(np.array([[1.0], [0.0]]), first_row=11)
+    with pytest.raises(VectorError, match=f"vector of row {BLOCK_ROWS + 11} is all zeros"):
+        normalise(np.append(np.ones((BLOCK_ROWS, 1)), [[0.0]], axis=0), first_row=11)

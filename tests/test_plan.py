@@ -290,7 +290,7 @@ def test_a_stage_never_keeps_fewer_than_k(keep: int | None, multiple: float | No
         ("8:binary@5", 10, 10),
         ("8:binary@20x", 10, 200),
         ("8:binary@1.5x", 3, 5),
-        ("8:binary@1.1x", 10, 11),  # not 12, though 1.1 * 10 is above 11 in binary
+        ("8:binary@1.1x", 100, 110),  # not 111, though 1.1 * 100 is above 110 in binary
         ("8:binary@1x", 7, 7),
         ("8:binary", 7, 7),
     ],

@@ -81,7 +81,7 @@ class Stage:
         if self.keep is not None:
             return max(self.keep, k)
         if self.oversampling is not None:
-            # Rounded first: 1.1 * 10 is 11.000000000000002 in binary, and would keep 12.
+            # Rounded first: 1.1 * 100 is 110.00000000000001 in binary, and would keep 111.
             return max(math.ceil(round(self.oversampling * k, 6)), k)
         return k
 
