@@ -106,8 +106,9 @@ class Catalog:
         connection = sqlite3.connect(temporary, isolation_level=None)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
-            connection.executescript("BEGIN;" + _SCHEMA + "COMMIT;")
+            connection.executescript("BEGIN;" + _SCHEMA)
             connection.executemany("INSERT INTO settings VALUES (?, ?, ?)", map(_setting, settings.items()))
+            connection.execute("COMMIT")
         finally:
             connection.close()
         temporary.rename(path)
