@@ -318,12 +318,12 @@ def test_a_plan_is_checked_against_an_index() -> None:
 @pytest.mark.parametrize(
     ("precisions", "text"),
     [
-        ("binary int8 float32", "1536:binary@20x > 1536:int8@4x > 1536:float32"),
-        ("float32 int8 binary float16", "1536:binary@20x > 1536:int8@4x > 1536:float32"),
-        ("int8 float16", "1536:int8@20x > 1536:float16"),
-        ("binary float32", "1536:binary@20x > 1536:float32"),
+        ("binary int8 float32", "1536:int8@4x > 1536:float32"),
+        ("float32 int8 binary float16", "1536:int8@4x > 1536:float32"),
+        ("int8 float16", "1536:int8@4x > 1536:float16"),
+        ("binary float32", "1536:binary@100x > 1536:float32"),
         ("float16 float32", "1536:float32"),
-        ("binary int8", "1536:binary@20x > 1536:int8"),
+        ("binary int8", "1536:binary@100x > 1536:int8"),
         ("binary", "1536:binary"),
     ],
 )
@@ -346,7 +346,9 @@ def test_no_precision_has_no_default_plan() -> None:
     ("text", "changes", "adjusted"),
     [
         (EXAMPLE, {}, EXAMPLE),
-        (EXAMPLE, {"dims": 64}, "64:binary@200 > 1536:int8@20 > 1536:float32"),
+        (EXAMPLE, {"dims": 64}, "64:binary@800 > 1536:int8@20 > 1536:float32"),
+        (EXAMPLE, {"dims": 512}, "512:binary@200 > 1536:int8@20 > 1536:float32"),
+        ("64:int8@4x > 64:float32", {"dims": 16}, "16:int8@16x > 64:float32"),
         (EXAMPLE, {"shortlist": 500}, "256:binary@500 > 1536:int8@20 > 1536:float32"),
         (EXAMPLE, {"shortlist": 5}, "256:binary@5 > 1536:int8@5 > 1536:float32"),
         (EXAMPLE, {"oversampling": 3}, "256:binary@3x > 1536:int8@20 > 1536:float32"),

@@ -57,7 +57,7 @@ def test_a_dim_is_enough() -> None:
     assert settings.nesting == Nesting([32, 64])
     assert settings.precisions == (Precision.BINARY, Precision.INT8, Precision.FLOAT32)
     assert settings.projection == Identity(64)
-    assert str(settings.plan) == "64:binary@20x > 64:int8@4x > 64:float32"
+    assert str(settings.plan) == "64:int8@4x > 64:float32"
 
 
 def test_a_space_brings_its_dim_and_its_trained_dims() -> None:
@@ -179,7 +179,7 @@ def test_the_dictionary_is_part_of_the_format() -> None:
         "nesting": [2, 4],
         "precisions": ["binary", "int8", "float32"],
         "projection": {"kind": "identity", "dim": 4},
-        "plan": "4:binary@20x > 4:int8@4x > 4:float32",
+        "plan": "4:int8@4x > 4:float32",
     }
 
 

@@ -34,8 +34,8 @@ _FORM = "DIM:PRECISION@KEEP, for instance 256:binary@200 or 256:int8@20x; the la
 MOST_KEPT = 10**12
 """No index holds more; larger numbers are mistakes."""
 
-DEFAULT_OVERSAMPLING = (20.0, 4.0)
-"""Candidates per result that the default plan keeps after its first and its second stage."""
+DEFAULT_OVERSAMPLING = {Precision.INT8: 4.0, Precision.BINARY: 100.0}
+"""Candidates per result that the default plan keeps, by the precision of its first stage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,19 +196,17 @@ class Plan:
     def default(cls, nesting: Nesting, precisions: Sequence[Precision]) -> Plan:
         """The plan of an index that has not been calibrated.
 
-        It takes no risk with prefixes that nobody has measured: every stage looks at the full dim, first
-        in the cheapest precision that the index keeps (20 candidates a result), then in int8 (4 a result),
-        then in floats.
+        It takes no risk with what nobody has measured: all dims in int8, four candidates a result, then
+        floats. Only where int8 is not kept does it scan sign bits, with a hundred candidates a result.
         """
         if not precisions:
             raise PlanError("a plan needs at least one precision, got none")
-        kept = sorted(set(precisions), key=lambda precision: precision.bits)
-        quantised = [precision for precision in kept[:-1] if not precision.is_float]
-        stages = [
-            Stage(nesting.full, precision, oversampling=DEFAULT_OVERSAMPLING[i])
-            for i, precision in enumerate(quantised)
-        ]
-        return cls([*stages, Stage(nesting.full, kept[-1])])
+        *cheaper, last = sorted(set(precisions), key=lambda precision: precision.bits)
+        scan = next((precision for precision in DEFAULT_OVERSAMPLING if precision in cheaper), None)
+        final = Stage(nesting.full, last)
+        if scan is None:
+            return cls([final])
+        return cls([Stage(nesting.full, scan, oversampling=DEFAULT_OVERSAMPLING[scan]), final])
 
     @property
     def dims(self) -> tuple[int, ...]:
@@ -239,7 +237,8 @@ class Plan:
         Parameters
         ----------
         dims : int, optional
-            The prefix length of the first stage.
+            The prefix length of the first stage. A prefix that is shorter by some factor tells candidates
+            apart less well: the shortlist grows by that factor, unless it is given.
         shortlist, oversampling : optional
             How many candidates the first stage keeps: a count, or a multiple of ``k``. Later stages that
             would keep more keep as many.
@@ -256,7 +255,7 @@ class Plan:
             raise PlanError(f"give shortlist or oversampling, got {shortlist} and {oversampling}")
         first, *rest = self.stages
         if dims is not None:
-            first = replace(first, dim=dims)
+            first = _with_dim(first, dims)
             rest = [stage for stage in rest if stage.bits_per_vector > first.bits_per_vector]
         if shortlist is not None or oversampling is not None:
             if not rest:
@@ -289,6 +288,16 @@ class Plan:
         return " > ".join(map(str, self.stages))
 
     __repr__ = __str__
+
+
+def _with_dim(stage: Stage, dim: int) -> Stage:
+    """A shortlist stage at another prefix length, keeping more if it is shorter."""
+    factor = max(1.0, stage.dim / check_dim(dim, what="dims"))
+    if stage.keep is not None:
+        return replace(stage, dim=dim, keep=math.ceil(stage.keep * factor))
+    if stage.oversampling is not None:
+        return replace(stage, dim=dim, oversampling=stage.oversampling * factor)
+    return replace(stage, dim=dim)
 
 
 def _grows(wide: Stage, narrow: Stage) -> bool:

@@ -32,7 +32,7 @@ def test_vectors_of_a_file_find_themselves(invoke: Invoke, numbered: Path, query
         "id": 3, "score": pytest.approx(1, abs=1e-5), "text": "text 3", "metadata": {"year": 1993},
     }  # fmt: skip
     assert second["results"][0]["id"] == 8
-    assert [stage["scored"] for stage in first["stages"]] == [50, 40, 8]
+    assert [stage["scored"] for stage in first["stages"]] == [50, 8]
 
 
 def test_a_json_array_on_standard_input_is_a_query(kukla: Kukla, numbered: Path, vectors: np.ndarray) -> None:
@@ -46,12 +46,12 @@ def test_a_json_array_on_standard_input_is_a_query(kukla: Kukla, numbered: Path,
 @pytest.mark.parametrize(
     ("options", "plan"),
     [
-        ([], "64:binary@20x > 64:int8@4x > 64:float32"),
+        ([], "64:int8@4x > 64:float32"),
         (["--plan", "16:int8@30 > 64:float32"], "16:int8@30 > 64:float32"),
-        (["--dims", 16], "16:binary@20x > 64:int8@4x > 64:float32"),
-        (["--dims", 16, "--shortlist", 40], "16:binary@40 > 64:int8@4x > 64:float32"),
-        (["--oversampling", 3], "64:binary@3x > 64:int8@3x > 64:float32"),
-        (["--threads", 2], "64:binary@20x > 64:int8@4x > 64:float32"),
+        (["--dims", 16], "16:int8@16x > 64:float32"),
+        (["--dims", 16, "--shortlist", 40], "16:int8@40 > 64:float32"),
+        (["--oversampling", 3], "64:int8@3x > 64:float32"),
+        (["--threads", 2], "64:int8@4x > 64:float32"),
     ],
 )
 def test_plans_and_what_changes_them(

@@ -143,9 +143,9 @@ def _plans(nesting: Nesting) -> list[str]:
     eighth = next(dim for dim in nesting if dim * 8 >= full)
     return [
         f"{full}:float32",
+        f"{full}:int8@4x > {full}:float32",
+        f"{quarter}:int8@20x > {full}:float32",
         f"{full}:binary@20x > {full}:int8@4x > {full}:float32",
-        f"{quarter}:int8@10x > {full}:float32",
-        f"{quarter}:binary@40x > {full}:float32",
         f"{eighth}:float32",
     ]
 

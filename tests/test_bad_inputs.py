@@ -1,0 +1,230 @@
+"""What wrong input gets: the table of docs/bad-inputs.md, made by running every line of it.
+
+After a change of a message: `python tests/test_bad_inputs.py > docs/bad-inputs.md`.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import kukla.errors
+from kukla import Index, Nesting, Plan, Space, load_embedder, quantize, truncate
+from kukla.known_models import find_known_model
+
+DIM = 64
+PAGE = Path(__file__).parent.parent / "docs" / "bad-inputs.md"
+
+
+def _vectors(count: int = 3) -> np.ndarray:
+    return np.linspace(-1, 1, count * DIM, dtype=np.float32).reshape(count, DIM) + 0.01
+
+
+def _with_nan() -> np.ndarray:
+    vectors = _vectors()
+    vectors[1, 5] = np.nan
+    return vectors
+
+
+def _with_zeros() -> np.ndarray:
+    vectors = _vectors()
+    vectors[2] = 0
+    return vectors
+
+
+def _index(folder: Path) -> Index:
+    index = Index.create(folder / "i.kukla", dim=DIM)
+    index.add(_vectors(), ids=["a", "b", "c"])
+    return index
+
+
+def _other_space() -> Space:
+    return Space(provider="other", model="m", dim=DIM)
+
+
+def _known_index(folder: Path) -> Index:
+    return Index.create(folder / "k.kukla", space=Space(provider="maker", model="one", dim=DIM))
+
+
+def _damaged(folder: Path, change: Callable[[bytes], bytes]) -> Path:
+    _index(folder).close()
+    (segment,) = (folder / "i.kukla" / "segments").iterdir()
+    segment.write_bytes(change(segment.read_bytes()))
+    return folder / "i.kukla"
+
+
+def _flip(data: bytes, offset: int) -> bytes:
+    return data[:offset] + bytes([data[offset] ^ 1]) + data[offset + 1 :]
+
+
+Case = Callable[[Path], object]
+CASES: dict[str, list[tuple[str, Case]]] = {
+    "Vectors": [
+        ("a NaN", lambda p: _index(p).add(_with_nan())),
+        ("a zero vector in a cosine index", lambda p: _index(p).add(_with_zeros(), ids=["x", "y", "z"])),
+        ("the wrong dim", lambda p: _index(p).search(np.ones(DIM + 1))),
+        ("integers", lambda p: _index(p).search(np.ones(DIM, dtype=np.int8))),
+        ("three axes", lambda p: _index(p).add(np.ones((2, 2, DIM)))),
+        ("rows of different lengths", lambda p: truncate([[1.0, 2.0], [1.0]], 1)),
+        ("truncate to 0", lambda p: truncate(_vectors(), 0)),
+        ("truncate above the width", lambda p: truncate(_vectors(), DIM + 1)),
+        ("truncate to 1.5", lambda p: truncate(_vectors(), 1.5)),  # type: ignore[arg-type]
+        ("a prefix of zeros", lambda p: truncate([[1.0, 1.0], [0.0, 1.0]], 1)),
+        ("above float16", lambda p: quantize(np.full((1, 2), 1e6), "float16")),
+        ("an unknown precision", lambda p: quantize(_vectors(), "int4")),
+        ("a nesting that does not ascend", lambda p: Nesting((64, 32))),
+    ],
+    "Spaces": [
+        ("vectors of another model", lambda p: _known_index(p).add(_vectors(), space=_other_space())),
+        ("a text without its embedder", lambda p: _known_index(p).search("text")),
+        ("an embedder of another space", lambda p: _reopen(_known_index(p))),
+        ("an unknown model name", lambda p: find_known_model("text-embedding-3-smal")),
+        ("a dim the model was not trained for", lambda p: find_known_model("zembed-1").space(100)),
+    ],
+    "Plans and searches": [
+        ("an unknown precision", lambda p: Plan.parse("64:int4")),
+        ("no shortlist before the last stage", lambda p: Plan.parse("32:binary > 64:float32")),
+        ("stages in the wrong order", lambda p: Plan.parse("64:float32@20 > 32:binary")),
+        ("a dim outside the nesting", lambda p: _index(p).search(_vectors(), plan="48:float32")),
+        ("a precision that is not kept", lambda p: _index(p).search(_vectors(), plan="64:float16")),
+        ("k of 0", lambda p: _index(p).search(_vectors(), 0)),
+        ("an empty query text", lambda p: _index(p).search(" ")),
+        ("an unknown filter operator", lambda p: _index(p).search(_vectors(), filter={"a": {"$near": 1}})),
+        ("a filter that is no object", lambda p: _index(p).search(_vectors(), filter=["a"])),  # type: ignore[arg-type]
+    ],
+    "Documents": [
+        ("an id that is there", lambda p: _index(p).add(_vectors(1), ids=["a"])),
+        ("an id given twice", lambda p: _index(p).add(_vectors(2), ids=["x", "x"])),
+        ("integer ids beside strings", lambda p: _index(p).add(_vectors(1), ids=[1])),
+        ("too few ids", lambda p: _index(p).add(_vectors(3), ids=["x"])),
+        ("metadata that JSON cannot hold", lambda p: _index(p).add(_vectors(1), ids=["x"], metadata=[{"a": {1}}])),
+        ("an unknown id", lambda p: _index(p).get("nobody")),
+    ],
+    "The index on disk": [
+        ("nothing there", lambda p: Index.open(p / "no.kukla")),
+        ("something there already", lambda p: Index.create(_filled(p), dim=DIM)),
+        ("a truncated segment", lambda p: Index.open(_damaged(p, lambda data: data[:-64]))),
+        ("a segment cut inside its header", lambda p: Index.open(_damaged(p, lambda data: data[:100]))),
+        ("a changed bit in a header", lambda p: Index.open(_damaged(p, lambda data: _flip(data, 40)))),
+        ("a changed bit in vectors", lambda p: Index.open(_damaged(p, lambda data: _flip(data, len(data) - 200)), verify=True)),
+        ("a segment that is another file", lambda p: Index.open(_damaged(p, lambda data: b"PNG" + data))),
+        ("a newer format", lambda p: Index.open(_damaged(p, lambda data: data[:8] + b"\x63" + data[9:]))),
+        ("a catalog that is another file", lambda p: Index.open(_foreign_catalog(p))),
+        ("a write to a read-only index", lambda p: Index.open(_closed(p), read_only=True).delete("a")),
+        ("no float precision kept", lambda p: Index.create(p / "q.kukla", dim=DIM, precisions=["int8"])),
+    ],
+}
+
+COMMANDS: list[tuple[str, list[str]]] = [
+    ("a missing file", ["index", "missing.md", "--to", "x.kukla"]),
+    ("an index that is not there", ["search", "missing.kukla", "text"]),
+    ("a wrong filter", ["search", "i.kukla", "--vector", "q.npy", "--filter", "year~2000"]),
+    ("k of 0", ["search", "i.kukla", "--vector", "q.npy", "-k", "0"]),
+    ("query vectors of another dim", ["search", "i.kukla", "--vector", "short.npy"]),
+    ("an unknown id", ["get", "i.kukla", "nobody"]),
+    ("a file that is no array", ["truncate", "notes.npy", "out.npy", "--dims", "8"]),
+    ("dims above the width", ["truncate", "q.npy", "out.npy", "--dims", "65"]),
+]
+
+
+def _reopen(index: Index) -> Index:
+    return Index.open(index.path, embedder=load_embedder())
+
+
+def _filled(folder: Path) -> Path:
+    (folder / "file.txt").write_text("mine")
+    return folder
+
+
+def _closed(folder: Path) -> Path:
+    _index(folder).close()
+    return folder / "i.kukla"
+
+
+def _foreign_catalog(folder: Path) -> Path:
+    (folder / "catalog.sqlite").write_text("not a database")
+    return folder
+
+
+def _error(case: Case) -> Exception:
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            case(Path(folder))
+        except Exception as error:
+            return type(error)(_tidy(str(error), folder)) if not isinstance(error, ImportError) else error
+    raise AssertionError("no error was raised")
+
+
+def _command(arguments: list[str]) -> tuple[int, str]:
+    with tempfile.TemporaryDirectory() as folder:
+        _index(Path(folder)).close()
+        np.save(Path(folder) / "q.npy", _vectors(1))
+        np.save(Path(folder) / "short.npy", _vectors(1)[:, :8])
+        (Path(folder) / "notes.npy").write_text("a text")
+        done = subprocess.run(
+            [sys.executable, "-m", "kukla", *arguments], cwd=folder, capture_output=True, text=True, check=False
+        )
+        return done.returncode, _tidy(done.stderr.strip(), folder)
+
+
+def _tidy(message: str, folder: str) -> str:
+    """Without what differs from run to run: the folder."""
+    return message.replace(str(Path(folder).resolve()) + "/", "").replace(folder + "/", "").replace(folder, ".")
+
+
+def page() -> str:
+    """The page: one table a topic."""
+    lines = [
+        "# What wrong input gets",
+        "",
+        "Made by running every line: `python tests/test_bad_inputs.py`. All errors are `KuklaError`s; the tree is in",
+        "`kukla.errors`. Damage to an index is described further in [format.md](format.md).",
+    ]
+    for topic, cases in CASES.items():
+        lines += ["", f"## {topic}", "", "| given | error | message |", "|---|---|---|"]
+        for given, case in cases:
+            error = _error(case)
+            lines.append(f"| {given} | `{type(error).__name__}` | {_cell(str(error))} |")
+    lines += ["", "## The command", "", "| given | exit status | standard error |", "|---|---|---|"]
+    for given, arguments in COMMANDS:
+        status, message = _command(arguments)
+        lines.append(f"| {given} | {status} | {_cell(message.splitlines()[-1])} |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(message: str) -> str:
+    return message.replace("|", "\\|").replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    ("given", "case"), [(f"{topic}: {given}", case) for topic, cases in CASES.items() for given, case in cases]
+)
+def test_wrong_input_gets_an_error_of_our_tree_that_says_why(given: str, case: Case) -> None:
+    error = _error(case)
+    assert isinstance(error, kukla.errors.KuklaError), f"{given}: {error!r}"
+    assert type(error) is not kukla.errors.KuklaError
+    assert len(str(error)) > 20
+
+
+@pytest.mark.parametrize(("given", "arguments"), COMMANDS)
+def test_a_wrong_command_line_gets_one_line_and_no_traceback(given: str, arguments: list[str]) -> None:
+    status, message = _command(arguments)
+    assert status in (1, 2), given
+    assert "Traceback" not in message
+    assert re.search(r"(?i)error: ", message)
+
+
+@pytest.mark.slow
+def test_the_page_is_what_happens() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page(), f"run: python {Path(__file__).name} > docs/{PAGE.name}"
+
+
+if __name__ == "__main__":
+    print(page(), end="")
