@@ -66,8 +66,10 @@ def check_vectors(
     """
     try:
         array = np.asarray(vectors)
-    except ValueError as error:
-        raise VectorError(f"{what}: rows of different lengths ({error})") from None
+    except ValueError:
+        raise VectorError(
+            f"{what} must be one vector or rows of one length, got rows of different lengths"
+        ) from None
     if array.dtype.kind != "f":
         raise VectorError(
             f"{what} must be floats (float16, float32, float64), got dtype {array.dtype}; "
