@@ -67,9 +67,7 @@ def check_vectors(
     try:
         array = np.asarray(vectors)
     except ValueError:
-        raise VectorError(
-            f"{what} must be one vector or rows of one length, got rows of different lengths"
-        ) from None
+        raise VectorError(f"{what}: rows of different lengths; all must have one length") from None
     if array.dtype.kind != "f":
         raise VectorError(
             f"{what} must be floats (float16, float32, float64), got dtype {array.dtype}; "
