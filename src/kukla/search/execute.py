@@ -80,7 +80,8 @@ def execute(
         else:
             scored = rows.shape[1]
             scores = _rescore(scorer, rows, view, starts, threads)
-        rows, scores = _best(rows, scores, keep, view, starts, ordered=i == len(plan.stages) - 1)
+        if i > 0 or len(view.segments) > 1:  # the scan of one segment comes sorted and cut
+            rows, scores = _best(rows, scores, keep, view, starts, ordered=i == len(plan.stages) - 1)
         reports.append(
             StageReport(
                 stage=stage,
@@ -109,6 +110,11 @@ def _rescore(scorer: Scorer, rows: Rows, view: View, starts: Rows, threads: int)
     scores: Scores = np.empty(rows.shape, dtype=np.float32)
     for i, segment in enumerate(view.segments):
         inside = (rows >= starts[i]) & (rows < starts[i + 1])
+        if len(rows) == 1:
+            columns = np.flatnonzero(inside[0])
+            if len(columns):
+                scores[:, columns] = scorer.score(segment, rows[:, columns] - starts[i], threads)
+            continue
         counts = inside.sum(axis=1)
         if not counts.any():
             continue
