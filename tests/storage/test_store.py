@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import resource
 import shutil
 import subprocess
@@ -419,3 +420,22 @@ def test_find_is_exact(folder: Path) -> None:
                     index.get(id_)
         with pytest.raises(InputError, match="1 to 1024 characters"):
             index.get("")
+
+
+def test_a_segment_cut_off_while_it_is_mapped(folder: Path) -> None:
+    """Touching the lost pages would end the process; ``verify`` reads the file and can tell."""
+    with Index.open(folder) as index:
+        path = segments(folder)[0]
+        with path.open("rb+") as file:
+            file.truncate(4096)
+        with pytest.raises(TruncatedFileError, match=r"has 4096 bytes; its header says \d+"):
+            index.verify()
+
+
+def test_the_abuse_log_names_tests_that_exist() -> None:
+    tests = Path(__file__).parents[1]
+    log = (tests.parent / "docs" / "format.md").read_text(encoding="utf-8").split("## The abuse log")[1]
+    code = "".join(path.read_text(encoding="utf-8") for path in tests.rglob("test_*.py"))
+    named = set(re.findall(r"`(test_\w+)`", log))
+    assert len(named) > 40
+    assert sorted(name for name in named if f"def {name}(" not in code) == []
