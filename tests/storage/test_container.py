@@ -96,7 +96,7 @@ def test_the_layout_is_the_one_in_the_docs(segment: Path) -> None:
     st.lists(st.tuples(st.sampled_from(DTYPES), st.integers(0, 70), st.integers(1, 3)), max_size=6),
     st.integers(1, 9),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, derandomize=True)
 def test_any_shapes_and_any_chunks(
     tmp_path_factory: pytest.TempPathFactory, shapes: list[tuple[str, int, int]], step: int
 ) -> None:

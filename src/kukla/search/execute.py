@@ -23,6 +23,9 @@ from kukla.storage.store import View
 
 __all__ = ["execute"]
 
+CANDIDATES = 1 << 22
+"""So many candidates, over all queries and segments, are held at a time: about 100 MB with their scores."""
+
 Found = tuple[NDArray[Any], Scores, tuple[StageReport, ...]]
 
 
@@ -55,7 +58,6 @@ def execute(
     scores : ndarray of float32, same shape
     reports : tuple of StageReport
     """
-    starts = view.starts
     if not view.segments:
         empty = tuple(StageReport(stage, 0, 0, 0, 0.0) for stage in plan.stages)
         return (
@@ -67,6 +69,42 @@ def execute(
         segment.rows if mask is None else int(np.count_nonzero(mask))
         for segment, mask in zip(view.segments, masks, strict=True)
     )
+    first = min(plan.stages[0].kept(k), allowed)
+    candidates = sum(min(first, segment.rows) for segment in view.segments)
+    step = max(1, CANDIDATES // max(1, candidates))
+    parts = [
+        _run(plan, queries[start : start + step], k, view, masks, nesting, allowed, cosine, threads)
+        for start in range(0, max(1, len(queries)), step)
+    ]
+    if len(parts) == 1:
+        return parts[0]
+    ids, scores, reports = zip(*parts, strict=True)
+    return np.concatenate(ids), np.concatenate(scores), tuple(map(_summed, zip(*reports, strict=True)))
+
+
+def _summed(reports: Sequence[StageReport]) -> StageReport:
+    return StageReport(
+        stage=reports[0].stage,
+        scored=sum(report.scored for report in reports),
+        kept=sum(report.kept for report in reports),
+        bytes_read=sum(report.bytes_read for report in reports),
+        seconds=sum(report.seconds for report in reports),
+    )
+
+
+def _run(
+    plan: Plan,
+    queries: NDArray[np.float32],
+    k: int,
+    view: View,
+    masks: Sequence[Mask],
+    nesting: Nesting,
+    allowed: int,
+    cosine: bool,
+    threads: int,
+) -> Found:
+    """All stages for as many queries as fit in memory together."""
+    starts = view.starts
     rows: Rows = np.empty((len(queries), 0), dtype=np.int64)
     scores: Scores = np.empty(rows.shape, dtype=np.float32)
     reports = []
