@@ -30,7 +30,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--work", type=Path, default=Path("build/builtin_model"), help="intermediate results")
     parser.add_argument("--results", type=Path, default=Path(__file__).with_name("results.json"))
     parser.add_argument("--seed", type=int, default=20261121)
-    parser.add_argument("--pieces", type=int, default=36_000, help="size of the vocabulary")
+    parser.add_argument("--pieces", type=int, default=32_000, help="size of the vocabulary")
     parser.add_argument("--texts", type=int, default=120_000, help="texts that the teacher encodes")
     parser.add_argument("--threads", type=int, default=2)
     return parser.parse_args()

@@ -31,7 +31,7 @@ class Settings:
 
     dims: tuple[int, ...] = (512, 256, 128, 64, 32)
     batch: int = 2048
-    rounds: tuple[tuple[int, int], ...] = ((128, 300), (16, 450))
+    rounds: tuple[tuple[int, int], ...] = ((128, 300), (16, 600))
     topics: int = 1024
     scale: float = 20.0  # inverse temperature of the softmax over in-batch documents
     regress_epochs: int = 8
