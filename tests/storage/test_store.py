@@ -149,7 +149,7 @@ def test_many_single_adds_keep_the_segments_few(tmp_path: Path) -> None:
         for row in vectors:
             index.add(row)
             most = max(most, len(segments(tmp_path / "index")))
-        assert most <= 3 * 7 + 1
+        assert most <= 7 + 1
         assert len(index) == 300
         index.verify()
         expected = np.argsort(-vectors @ vectors[9] / np.linalg.norm(vectors, axis=1))[:10]

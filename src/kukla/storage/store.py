@@ -29,6 +29,9 @@ __all__ = ["Batch", "Store", "View"]
 MERGE_FACTOR = 8
 """So many segments of about the same size are merged into one: each row is rewritten log8(n) times."""
 
+SMALL_SEGMENT = 256
+"""Rows below which all segments count as one size: a search costs more for each segment than for its rows."""
+
 LARGEST_MERGE = 1 << 18
 """Rows above which a segment is left alone until ``compact``."""
 
@@ -293,7 +296,7 @@ class Store:
                 if mask is not None and 2 * np.count_nonzero(mask) < segment.rows:
                     thin.append(i)
                 elif segment.rows < LARGEST_MERGE:
-                    tiers.setdefault(segment.rows.bit_length() // 3, []).append(i)
+                    tiers.setdefault(max(segment.rows, SMALL_SEGMENT - 1).bit_length() // 3, []).append(i)
             chosen = thin or next((tier for tier in tiers.values() if len(tier) >= MERGE_FACTOR), [])
             if not chosen:
                 return
