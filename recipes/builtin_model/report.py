@@ -13,6 +13,7 @@ import numpy as np
 import sentencepiece
 from numpy.typing import NDArray
 
+from kukla import kernels
 from kukla.embed.static import StaticEmbedder
 
 from . import distil, evaluate
@@ -88,6 +89,7 @@ def speed(
         "small_dim": small,
         "tokenising_share": seconds(lambda: processor.encode(texts, num_threads=1)) / whole,
         "words": float(np.mean([len(text.split()) for text in texts])),
+        "kernels": kernels.active(),
         "cpu": _cpu(),
     }
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kukla.embed.base import Embedder, Progress
+from kukla.embed.base import Embedder
 from kukla.embed.static import StaticEmbedder
 from kukla.errors import InputError
 
-__all__ = ["DEFAULT_MODEL", "Embedder", "Progress", "StaticEmbedder", "known_models", "load_embedder"]
+__all__ = ["DEFAULT_MODEL", "Embedder", "StaticEmbedder", "known_models", "load_embedder"]
 
 DEFAULT_MODEL = "kukla-static-en-v1"
 

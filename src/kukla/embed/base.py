@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kukla.progress import Progress
 from kukla.space import Space
 
-__all__ = ["Embedder", "Progress"]
-
-Progress = Callable[[int, int], None]
-"""Called as ``progress(done, total)``, in texts, after every batch."""
+__all__ = ["Embedder"]
 
 
 @runtime_checkable

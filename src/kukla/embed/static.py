@@ -19,10 +19,10 @@ import numpy as np
 import sentencepiece
 from numpy.typing import NDArray
 
-from kukla.checks import check_count, check_dim
-from kukla.embed.base import Progress
-from kukla.embed.pooling import pool_rows
+from kukla import kernels
+from kukla.checks import BLOCK_ROWS, check_count, check_dim
 from kukla.errors import InputError, ReadError
+from kukla.progress import Progress
 from kukla.space import Space
 
 __all__ = ["MODEL_FILES", "StaticEmbedder", "model_revision"]
@@ -213,7 +213,7 @@ class StaticEmbedder:
         offsets = np.zeros(len(rows) + 1, dtype=np.int64)
         np.cumsum([len(row) for row in rows], out=offsets[1:])
         ids = np.fromiter(chain.from_iterable(rows), dtype=np.int32, count=int(offsets[-1]))
-        sums = pool_rows(self._vectors, self._scales, ids, offsets, pooled.shape[1])
+        sums = kernels.pool_rows(self._vectors, self._scales, ids, offsets, pooled.shape[1])
         if len(set(owners)) == len(owners):
             pooled[owners] += sums
         else:  # several segments of one long text
@@ -257,11 +257,11 @@ def _segments(text: str) -> Iterator[str]:
 
 def _mean_row(vectors: NDArray[np.int8], scales: NDArray[np.float32]) -> NDArray[np.float32]:
     """The mean of all scaled rows, float32 (D,); its first coordinate is never 0: a prefix needs one."""
-    everything = np.arange(len(vectors), dtype=np.int32)
-    row: NDArray[np.float32] = pool_rows(
-        vectors, scales, everything, np.array([0, len(vectors)]), vectors.shape[1]
-    )[0]
-    row /= len(vectors)
+    total = np.zeros(vectors.shape[1])
+    for start in range(0, len(vectors), BLOCK_ROWS):
+        block = vectors[start : start + BLOCK_ROWS].astype(np.float32)
+        total += np.einsum("t,td->d", scales[start : start + BLOCK_ROWS], block)
+    row = (total / max(1, len(vectors))).astype(np.float32)
     if row[0] == 0:
         row[0] = 1
     return row
