@@ -19,6 +19,7 @@ from kukla.cli.explain import explain
 from kukla.cli.get import get
 from kukla.cli.index import index
 from kukla.cli.info import info
+from kukla.cli.profile import profile
 from kukla.cli.search import search
 from kukla.cli.truncate import truncate
 
@@ -43,7 +44,7 @@ def cli() -> None:
     """Kukla: Matryoshka embeddings made safe and fast. One stored vector, every size."""
 
 
-for command in (index, search, info, get, delete, compact, explain, truncate, demo):
+for command in (index, search, info, get, delete, compact, explain, profile, truncate, demo):
     cli.add_command(command)
 
 
