@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -204,14 +204,14 @@ def test_filters_give_k_whenever_k_match(brute: Brute, corpus: Corpus, data: st.
 
 
 @pytest.fixture
-def random_index(tmp_path: Path) -> tuple[Index, NDArray[np.float32]]:
+def random_index(tmp_path: Path) -> Iterator[tuple[Index, NDArray[np.float32]]]:
     """Five segments, 700 vectors of 48 dims whose coordinates shrink, as those of nested models do."""
     rng = np.random.default_rng(11)
     vectors = (rng.normal(size=(700, 48)) * np.linspace(1, 0.2, 48)).astype(np.float32)
-    index = Index.create(tmp_path / "index", dim=48, nesting=(8, 20, 48), precisions=ALL)
-    for low in range(0, 700, 140):
-        index.add(vectors[low : low + 140])
-    return index, vectors
+    with Index.create(tmp_path / "index", dim=48, nesting=(8, 20, 48), precisions=ALL) as index:
+        for low in range(0, 700, 140):
+            index.add(vectors[low : low + 140])
+        yield index, vectors
 
 
 def test_a_shortlist_of_everything_is_exact(random_index: tuple[Index, NDArray[np.float32]]) -> None:

@@ -121,10 +121,11 @@ class Catalog:
             isolation_level=None,
             check_same_thread=False,
         )
-        if self.read_only:
-            connection.execute("PRAGMA query_only = ON")
-        else:
-            connection.execute("PRAGMA synchronous = FULL")
+        try:
+            connection.execute("PRAGMA query_only = ON" if self.read_only else "PRAGMA synchronous = FULL")
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def _mode(self) -> str:
