@@ -479,7 +479,7 @@ def test_texts(tmp_path: Path) -> None:
         assert result.ids[1, 1] == "e"
         assert index.search("red apple", 1).ids.tolist() == [["a"]]
         assert index.search((text for text in texts).__next__(), 1).ids.shape == (1, 1)
-        with pytest.raises(InputError, match="query 1 is empty"):
+        with pytest.raises(InputError, match="query 1 is an empty text"):
             index.search(["fig", " "])
     with Index.open(tmp_path / "index") as index:
         assert index.search(embedder.encode_queries(texts[:1]), 1).ids[0, 0] == "a"

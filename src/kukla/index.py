@@ -481,7 +481,7 @@ class Index:
         if isinstance(queries, Sequence) and queries and all(isinstance(query, str) for query in queries):
             for row, text in enumerate(queries):
                 if not text.strip():
-                    raise InputError(f"query {row} is empty")
+                    raise InputError(f"query {row} is an empty text; a query needs at least one word")
             queries = self.embedder.encode_queries(cast("Sequence[str]", queries))
         settings = self._settings
         if isinstance(queries, Sequence) and not queries:

@@ -194,9 +194,7 @@ class Store:
             try:
                 connection.executemany("INSERT INTO documents VALUES (?, ?, ?, ?, ?)", rows)
             except IntegrityError:
-                raise InputError(
-                    f"{_first_taken(connection, ids, first)}; use upsert to replace it"
-                ) from None
+                raise InputError(_first_taken(connection, ids, first)) from None
             self._write_segment(connection, batch_sections(self.layout, ids, keys, batch.vectors), count)
             self._merge_some(connection)
         return count
@@ -353,9 +351,9 @@ def _first_taken(connection: Connection, ids: Iterable[DocumentId], first_key: i
     for id_ in ids:
         found = connection.execute("SELECT key FROM documents WHERE id = ?", (id_,)).fetchone()
         if found is not None and found[0] < first_key:
-            return f"id {id_!r} is already in the index"
+            return f"id {id_!r} is already in the index; use upsert to replace it"
         if id_ in seen:
-            return f"id {id_!r} is given twice"
+            return f"id {id_!r} is given twice; give each document its own"
         seen.add(id_)
     return "an id is already in the index"
 
