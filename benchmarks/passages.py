@@ -74,8 +74,8 @@ def _build(console: Console, path: Path, data: Path, count: int) -> None:
         index.compact()
         compacting = time.perf_counter() - started
     console.print(
-        f"{added:,} passages read, embedded and stored in {seconds:.1f} s ({added / seconds:,.0f}/s); compacted in "
-        f"{compacting:.1f} s; vectors {format_bytes(info.vector_bytes)}, catalog (texts, metadata) "
+        f"{added:,} passages read, embedded and stored in {seconds:.1f} s ({added / seconds:,.0f}/s); "
+        f"compacted in {compacting:.1f} s; vectors {format_bytes(info.vector_bytes)}, catalog (texts, metadata) "
         f"{format_bytes(info.catalog_bytes)}; peak memory {_peak()}"
     )
 

@@ -1,7 +1,7 @@
 """Should a prefix stage renormalise? `python -m benchmarks.prefix_scoring DATA`.
 
-For real vectors of models served without a projection: recall@10 of a prefix by the partial dot product of the
-unit vectors, and by the cosine of the renormalised prefixes. This decides what `kukla.search.stages` does.
+For real vectors of models served without a projection: recall@10 of a prefix by the partial dot product of
+the unit vectors, and by the cosine of the renormalised prefixes. This decides what `kukla.search.stages` does.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.plans import K, SEED, SETS
+from benchmarks.plans import SEED, SETS, K
 from kukla import truncate
 
 

@@ -104,7 +104,10 @@ CASES: dict[str, list[tuple[str, Case]]] = {
         ("an id given twice", lambda p: _index(p).add(_vectors(2), ids=["x", "x"])),
         ("integer ids beside strings", lambda p: _index(p).add(_vectors(1), ids=[1])),
         ("too few ids", lambda p: _index(p).add(_vectors(3), ids=["x"])),
-        ("metadata that JSON cannot hold", lambda p: _index(p).add(_vectors(1), ids=["x"], metadata=[{"a": {1}}])),
+        (
+            "metadata that JSON cannot hold",
+            lambda p: _index(p).add(_vectors(1), ids=["x"], metadata=[{"a": {1}}]),
+        ),
         ("an unknown id", lambda p: _index(p).get("nobody")),
     ],
     "The index on disk": [
@@ -113,7 +116,10 @@ CASES: dict[str, list[tuple[str, Case]]] = {
         ("a truncated segment", lambda p: Index.open(_damaged(p, lambda data: data[:-64]))),
         ("a segment cut inside its header", lambda p: Index.open(_damaged(p, lambda data: data[:100]))),
         ("a changed bit in a header", lambda p: Index.open(_damaged(p, lambda data: _flip(data, 40)))),
-        ("a changed bit in vectors", lambda p: Index.open(_damaged(p, lambda data: _flip(data, len(data) - 200)), verify=True)),
+        (
+            "a changed bit in vectors",
+            lambda p: Index.open(_damaged(p, lambda data: _flip(data, len(data) - 200)), verify=True),
+        ),
         ("a segment that is another file", lambda p: Index.open(_damaged(p, lambda data: b"PNG" + data))),
         ("a newer format", lambda p: Index.open(_damaged(p, lambda data: data[:8] + b"\x63" + data[9:]))),
         ("a catalog that is another file", lambda p: Index.open(_foreign_catalog(p))),
@@ -169,14 +175,20 @@ def _command(arguments: list[str]) -> tuple[int, str]:
         np.save(Path(folder) / "short.npy", _vectors(1)[:, :8])
         (Path(folder) / "notes.npy").write_text("a text")
         done = subprocess.run(
-            [sys.executable, "-m", "kukla", *arguments], cwd=folder, capture_output=True, text=True, check=False
+            [sys.executable, "-m", "kukla", *arguments],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         return done.returncode, _tidy(done.stderr.strip(), folder)
 
 
 def _tidy(message: str, folder: str) -> str:
     """Without what differs from run to run: the folder."""
-    return message.replace(str(Path(folder).resolve()) + "/", "").replace(folder + "/", "").replace(folder, ".")
+    return (
+        message.replace(str(Path(folder).resolve()) + "/", "").replace(folder + "/", "").replace(folder, ".")
+    )
 
 
 def page() -> str:
@@ -204,7 +216,8 @@ def _cell(message: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("given", "case"), [(f"{topic}: {given}", case) for topic, cases in CASES.items() for given, case in cases]
+    ("given", "case"),
+    [(f"{topic}: {given}", case) for topic, cases in CASES.items() for given, case in cases],
 )
 def test_wrong_input_gets_an_error_of_our_tree_that_says_why(given: str, case: Case) -> None:
     error = _error(case)

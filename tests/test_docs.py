@@ -16,7 +16,11 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 def test_the_three_line_example_runs_and_finds_the_sentence_about_embeddings(tmp_path: Path) -> None:
     (example,) = re.findall(r"<!-- example -->\n```python\n(.*?)```", README, flags=re.DOTALL)
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", example], cwd=tmp_path, capture_output=True, text=True, check=True
+        [sys.executable, "-W", "error", "-c", example],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout == "[[0]]\n"
 
@@ -43,7 +47,9 @@ def test_every_command_in_the_readme_exists(command: str) -> None:
     assert "Examples:" in done.stdout
 
 
-@pytest.mark.parametrize("page", sorted(p.relative_to(ROOT) for p in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]))
+@pytest.mark.parametrize(
+    "page", sorted(p.relative_to(ROOT) for p in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+)
 def test_links_between_pages_lead_to_files(page: Path) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", text):
