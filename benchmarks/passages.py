@@ -75,8 +75,8 @@ def _build(console: Console, path: Path, data: Path, count: int) -> None:
         compacting = time.perf_counter() - started
     console.print(
         f"{added:,} passages read, embedded and stored in {seconds:.1f} s ({added / seconds:,.0f}/s); "
-        f"compacted in {compacting:.1f} s; vectors {format_bytes(info.vector_bytes)}, catalog (texts, metadata) "
-        f"{format_bytes(info.catalog_bytes)}; peak memory {_peak()}"
+        f"compacted in {compacting:.1f} s; vectors {format_bytes(info.vector_bytes)}, catalog (texts, "
+        f"metadata) {format_bytes(info.catalog_bytes)}; peak memory {_peak()}"
     )
 
 

@@ -1,7 +1,8 @@
 """Should a prefix stage renormalise? `python -m benchmarks.prefix_scoring DATA`.
 
 For real vectors of models served without a projection: recall@10 of a prefix by the partial dot product of
-the unit vectors, and by the cosine of the renormalised prefixes. This decides what `kukla.search.stages` does.
+the unit vectors, and by the cosine of the renormalised prefixes. This decides what
+`kukla.search.stages` does.
 """
 
 from __future__ import annotations
