@@ -196,8 +196,8 @@ def page() -> str:
     lines = [
         "# What wrong input gets",
         "",
-        "Made by running every line: `python tests/test_bad_inputs.py`. All errors are `KuklaError`s; the tree",
-        "is in `kukla.errors`. Damage to an index is described further in [format.md](format.md).",
+        "Made by running every line: `python tests/test_bad_inputs.py`. All errors are `KuklaError`s; the",
+        "tree is in `kukla.errors`. Damage to an index is described further in [format.md](format.md).",
     ]
     for topic, cases in CASES.items():
         lines += ["", f"## {topic}", "", "| given | error | message |", "|---|---|---|"]
