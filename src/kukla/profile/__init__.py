@@ -10,11 +10,12 @@ from kukla.profile.figure import draw_profile
 from kukla.profile.measure import profile
 from kukla.profile.report import Profile, Row
 from kukla.profile.statistics import Contrast, Interval
-from kukla.profile.structure import Structure
+from kukla.profile.structure import Density, Structure
 from kukla.profile.verdict import Evidence, Nested, Verdict
 
 __all__ = [
     "Contrast",
+    "Density",
     "Evidence",
     "Interval",
     "Nested",

@@ -115,7 +115,7 @@ def profile(
     curves = _measure(drawn, judge, shown, rng, progress)
     boot = Bootstrap(len(drawn.queries), np.random.default_rng([seed, 2]))
     rows = tuple(_row(curves, i, boot, structure) for i, dim in enumerate(curves.dims) if dim in shown)
-    evidence = _evidence(curves, boot, structure)
+    evidence = _evidence(curves, boot, structure, rng)
     return Profile(
         verdict=judge_nesting(evidence, structure),
         rows=rows,
@@ -210,7 +210,7 @@ def _row(curves: _Curves, i: int, boot: Bootstrap, structure: Structure) -> Row:
     )
 
 
-def _evidence(curves: _Curves, boot: Bootstrap, structure: Structure) -> Evidence:
+def _evidence(curves: _Curves, boot: Bootstrap, structure: Structure, rng: np.random.Generator) -> Evidence:
     width = curves.dims[-1]
     order_dims, depth_dims = _fractions(width, ORDER_FRACTIONS), _fractions(width, DEPTH_FRACTIONS)
     at = [curves.dims.index(dim) for dim in order_dims]
@@ -222,8 +222,8 @@ def _evidence(curves: _Curves, boot: Bootstrap, structure: Structure) -> Evidenc
         order=order,
         depth=boot.contrast(curves.prefix.at_k[deep].mean(axis=0), curves.inside),
         over_suffix=Contrast(over_suffix.mean, over_suffix.low, over_suffix.high, order.p),
-        order_density=float(np.mean([structure.density(dim, width) for dim in order_dims])),
-        depth_density=float(np.mean([structure.density(dim, INSIDE * dim) for dim in depth_dims])),
+        order_density=structure.density(order_dims, [width] * len(order_dims), rng),
+        depth_density=structure.density(depth_dims, [INSIDE * dim for dim in depth_dims], rng),
     )
 
 

@@ -173,8 +173,8 @@ class Profile:
         shape = self.structure
         lines = [
             "random: as many coordinates drawn at random, mean and spread of several draws; energy: of the "
-            "prefix, centred; JL: random projection; PCA: fitted without the query and the document that it scores; "
-            f"best {self.shortlist}: the true {self.k} that are among them, before rescoring",
+            "prefix, centred; JL: random projection; PCA: fitted without the query and the document that it "
+            f"scores; best {self.shortlist}: the true {self.k} that are among them, before rescoring",
             f"spectrum: {shape.directions:.0f} directions carry the energy (of noise: "
             f"{shape.directions_noise:.0f}), {shape.above_noise} stand out of the noise",
         ]

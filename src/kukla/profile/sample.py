@@ -156,7 +156,8 @@ def _draw(
     if isinstance(source, VectorFile):
         where, total = str(source.path), source.shape[0]
     else:
-        array = source if isinstance(source, np.ndarray) else np.asarray(source)
+        # An array may be a memory map that must not be read through; only its drawn rows are checked, below.
+        array = source if isinstance(source, np.ndarray) else check_vectors(source, what=what)
         if array.ndim != 2 or array.dtype.kind != "f":
             check_vectors(array, what=what)  # the message for other dtypes and for more axes
             raise VectorError(f"{what} must be a batch (n, dim), got shape {array.shape}")

@@ -13,6 +13,7 @@ participation ratio) is the verdict that these are no embeddings.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,11 +21,12 @@ from numpy.typing import NDArray
 
 from kukla.profile.sample import Floats
 
-__all__ = ["Spike", "Structure", "measure_structure"]
+__all__ = ["Density", "Spike", "Structure", "measure_structure"]
 
 ROWS = 1000
 SHUFFLES = 5
 SPIKE_TIMES = 10
+DENSITY_DRAWS = 500
 NOISE_SPREAD = 1.25
 """Centred cosines spread less than this many times those of noise: no structure (with the next)."""
 NOISE_NEARER = 0.05
@@ -40,6 +42,14 @@ class Spike:
     coordinate: int
     raw: float
     centred: float
+
+
+@dataclass(frozen=True, slots=True)
+class Density:
+    """Centred energy per coordinate, relative; ``chance`` is what 1 % of random orders exceed."""
+
+    ratio: float
+    chance: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,16 +100,20 @@ class Structure:
         flat = 1 / (len(self.energy) * float((self.energy**2).sum()))
         return self.is_independent and flat >= NOISE_FLAT
 
-    def density(self, dim: int, inside: int) -> float:
-        """Centred energy per coordinate of the first ``dim``, over that of the first ``inside``.
+    def density(self, dims: Sequence[int], inside: Sequence[int], rng: np.random.Generator) -> Density:
+        """Mean centred energy per coordinate of prefixes of ``dims``, over that of prefixes of ``inside``.
 
-        Spikes are left out: they say nothing of the other coordinates.
+        Spikes are counted as average: they say nothing of the other coordinates.
         """
-        usual = np.ones(inside, dtype=bool)
-        usual[[spike.coordinate for spike in self.spikes if spike.coordinate < inside]] = False
-        energy = self.energy[:inside]
-        first, all_of_them = energy[:dim][usual[:dim]], energy[usual]
-        return float(first.mean() / all_of_them.mean()) if len(first) and all_of_them.any() else 1.0
+        energy = self.energy.copy()
+        energy[[spike.coordinate for spike in self.spikes]] = np.median(energy)
+        found, chance = 0.0, np.zeros(DENSITY_DRAWS)
+        for dim, among in zip(dims, inside, strict=True):
+            longer = energy[:among] / max(float(energy[:among].mean()), np.finfo(float).tiny)
+            found += float(longer[:dim].mean()) / len(dims)
+            drawn = rng.permuted(np.tile(longer, (DENSITY_DRAWS, 1)), axis=1)
+            chance += drawn[:, :dim].mean(axis=1) / len(dims)
+        return Density(found, float(np.quantile(chance, 0.99)))
 
 
 def measure_structure(rows: Floats, rng: np.random.Generator) -> Structure:

@@ -12,8 +12,8 @@ A difference is there when its mean reaches the threshold and its whole interval
 the threshold (depth). It is not when its mean falls short and its interval ends below twice the threshold.
 Otherwise the sample is too small for recall to tell, or the difference too near the line. Then the verdict is
 *leaning*, and the centred energy per coordinate, which a few dozen vectors fix to a few percent, says which
-way: at least 1.05 times the average for order, 1.15 times that of the 4d-prefix for depth. Energy never
-overrules a recall that has decided.
+way: at least 1.05 times the average for order, 1.15 times that of the 4d-prefix for depth, and more
+than 99 of 100 random orders have. Energy never overrules a recall that has decided.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from kukla.profile.statistics import Contrast
-from kukla.profile.structure import Structure
+from kukla.profile.structure import Density, Structure
 
 __all__ = ["DEPTH_FRACTIONS", "INSIDE", "ORDER_FRACTIONS", "Evidence", "Nested", "Verdict", "judge_nesting"]
 
@@ -52,15 +52,15 @@ class Evidence:
         See the module.
     over_suffix : Contrast
         Recall of the prefix less that of the suffix, at the dims of ``order``; ``p`` is that of ``order``.
-    order_density, depth_density : float
+    order_density, depth_density : Density
         Centred energy per coordinate, prefix over whole and over 4d-prefix, averaged likewise.
     """
 
     order: Contrast
     depth: Contrast
     over_suffix: Contrast
-    order_density: float
-    depth_density: float
+    order_density: Density
+    depth_density: Density
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +91,14 @@ def judge_nesting(evidence: Evidence, structure: Structure) -> Verdict:
     if structure.is_noise:
         return Verdict(Nested.NOT_EMBEDDINGS, False, (), (seen,))
     has_order, order_decided = _decide(
-        evidence.order, ORDER_LEAST, floor=0.0, energy_says=evidence.order_density >= ORDER_DENSITY
+        evidence.order, ORDER_LEAST, floor=0.0, energy_says=_says(evidence.order_density, ORDER_DENSITY)
     )
     ahead = evidence.over_suffix.mean > 0
     is_deep, depth_decided = _decide(
-        evidence.depth, DEPTH_LEAST, floor=DEPTH_LEAST, energy_says=evidence.depth_density >= DEPTH_DENSITY
+        evidence.depth,
+        DEPTH_LEAST,
+        floor=DEPTH_LEAST,
+        energy_says=_says(evidence.depth_density, DEPTH_DENSITY),
     )
     reasons = [
         f"prefix less random coordinates: {evidence.order} recall (at least +{ORDER_LEAST:.2f} to count); "
@@ -107,8 +110,8 @@ def judge_nesting(evidence: Evidence, structure: Structure) -> Verdict:
     if not order_decided or (has_order and not depth_decided):
         reasons.append(
             "recall alone cannot tell on this sample; centred energy per coordinate is "
-            f"{evidence.order_density:.2f} times the average in prefixes (order from {ORDER_DENSITY}), "
-            f"{evidence.depth_density:.2f} times that of the longer prefix in short ones (nested from "
+            f"{evidence.order_density.ratio:.2f} times the average in prefixes (order from {ORDER_DENSITY}), "
+            f"{evidence.depth_density.ratio:.2f} times that of the longer prefix in short ones (nested from "
             f"{DEPTH_DENSITY})"
         )
     reasons.append(seen)
@@ -120,6 +123,10 @@ def judge_nesting(evidence: Evidence, structure: Structure) -> Verdict:
     if not order_decided:
         others.append(Nested.NOT)
     return Verdict(word, bool(others), tuple(others), tuple(reasons))
+
+
+def _says(density: Density, least: float) -> bool:
+    return density.ratio >= max(least, density.chance)
 
 
 def _decide(contrast: Contrast, least: float, *, floor: float, energy_says: bool) -> tuple[bool, bool]:
