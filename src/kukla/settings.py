@@ -62,7 +62,9 @@ class Settings:
         if projection.dim_in != space.dim:
             raise InputError(f"the projection takes {projection.dim_in} dims, but the space has {space.dim}")
         full = projection.dim_out
-        nested = Nesting.default(full, space.trained_dims) if nesting is None else Nesting(nesting)
+        # After a projection the model's trained dims mean nothing: its first coordinates are other ones.
+        trained = space.trained_dims if type(projection) is Identity else ()
+        nested = Nesting.default(full, trained) if nesting is None else Nesting(nesting)
         if nested.full != full:
             raise InputError(f"the last dim of the nesting must be the full dim {full}, got {nested}")
         kept = _check_precisions(precisions)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -24,7 +25,7 @@ class Projection(ABC):
     """A map from the vectors of a space to the vectors that an index stores.
 
     Subclasses set ``kind``, by which :meth:`from_dict` finds them again. A projection is a value: those that
-    :meth:`to_dict` describes alike are equal.
+    :meth:`to_dict` and :meth:`arrays` describe alike are equal.
     """
 
     kind: ClassVar[str]
@@ -38,6 +39,17 @@ class Projection(ABC):
     dim_in: int
     dim_out: int
 
+    @property
+    def renormalises_prefixes(self) -> bool:
+        """How a stage of a cosine index ranks by prefixes of what :meth:`transform` returns.
+
+        ``True``: by the cosine of the renormalised prefixes, which ranked better on vectors as models make
+        them. ``False``: by the partial dot product, which ranked better after a fitted rotation, most of
+        all for documents that it was not fitted on (``docs/projections.md``): the length of a prefix then
+        says how much of the vector the first directions explain.
+        """
+        return True
+
     @abstractmethod
     def transform(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         """Project rows ``(n, dim_in)`` to ``(n, dim_out)``, float32. Not renormalised."""
@@ -48,7 +60,11 @@ class Projection(ABC):
 
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able parameters, ``kind`` included."""
+        """JSON-able parameters, ``kind`` included, without those that :meth:`arrays` returns."""
+
+    def arrays(self) -> dict[str, NDArray[np.float32]]:
+        """The parameters that are arrays, by name: kept in a file of their own, beside the settings."""
+        return {}
 
     @classmethod
     @abstractmethod
@@ -56,7 +72,7 @@ class Projection(ABC):
 
     @staticmethod
     def from_dict(parameters: Mapping[str, Any]) -> Projection:
-        """The projection that :meth:`to_dict` described.
+        """The projection that :meth:`to_dict` described, with its :meth:`arrays` among the parameters.
 
         Raises
         ------
@@ -71,10 +87,28 @@ class Projection(ABC):
             raise NewerFormatError(f"unknown projection {kind!r}; this version knows: {known}")
         return Projection._kinds[kind]._from_dict(parameters)
 
+    def save(self, path: str | Path) -> None:
+        """Write one file that :meth:`load` reads; see :func:`kukla.projection.save_projection`."""
+        from kukla.projection.matrix_file import save_projection
+
+        save_projection(self, Path(path))
+
+    @staticmethod
+    def load(path: str | Path) -> Projection:
+        """Read a saved projection, or a bare matrix; see :func:`kukla.projection.load_projection`."""
+        from kukla.projection.matrix_file import load_projection
+
+        return load_projection(Path(path))
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Projection) or type(self) is not type(other):
             return NotImplemented
-        return self.to_dict() == other.to_dict()
+        mine, theirs = self.arrays(), other.arrays()
+        return (
+            self.to_dict() == other.to_dict()
+            and mine.keys() == theirs.keys()
+            and all(np.array_equal(mine[name], theirs[name]) for name in mine)
+        )
 
     def __hash__(self) -> int:
         return hash((self.kind, self.dim_in, self.dim_out))
