@@ -16,6 +16,7 @@ from kukla.cli.compact import compact
 from kukla.cli.delete import delete
 from kukla.cli.demo import demo
 from kukla.cli.explain import explain
+from kukla.cli.fit import fit
 from kukla.cli.get import get
 from kukla.cli.index import index
 from kukla.cli.info import info
@@ -44,7 +45,7 @@ def cli() -> None:
     """Kukla: Matryoshka embeddings made safe and fast. One stored vector, every size."""
 
 
-for command in (index, search, info, get, delete, compact, explain, profile, truncate, demo):
+for command in (index, search, info, get, delete, compact, explain, profile, fit, truncate, demo):
     cli.add_command(command)
 
 

@@ -21,6 +21,7 @@ from kukla.index import Index
 from kukla.info import IndexInfo
 from kukla.plan import Plan
 from kukla.precision import Precision
+from kukla.projection import Projection
 from kukla.readers import Skipped
 from kukla.settings import Metric
 from kukla.storage.files import CATALOG_NAME
@@ -40,6 +41,7 @@ class Choices:
     precisions: tuple[str, ...] | None
     metric: Metric | None
     plan: str | None
+    projection: Path | None
 
     def check_same(self, path: Path, info: IndexInfo) -> None:
         """Raise ``InputError`` when the index at ``path`` was made with other choices than these."""
@@ -50,6 +52,10 @@ class Choices:
             "--metric": (self.metric, info.metric),
             "--plan": (self.plan and str(Plan.parse(self.plan)), info.plan),
         }
+        if self.projection is not None:
+            raise InputError(
+                f"--projection is settled when an index is made: {path} keeps its own ({info.projection})"
+            )
         for option, (wanted, found) in given.items():
             if wanted is not None and wanted != found:
                 raise InputError(
@@ -101,6 +107,12 @@ def _shown(value: object) -> str:
 @click.option(
     "--plan", metavar="PLAN", help="What searches run by default, e.g. '256:binary@20x > 512:float32'."
 )
+@click.option(
+    "--projection",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="What vectors pass through first: a file of 'kukla fit', or a matrix (.npy, .safetensors).",
+)
 @click.option("-v", "--verbose", is_flag=True, help="List every file that was skipped.")
 def index(
     paths: tuple[Path, ...],
@@ -116,6 +128,7 @@ def index(
     precisions: tuple[str, ...] | None,
     metric: Metric | None,
     plan: str | None,
+    projection: Path | None,
     verbose: bool,
 ) -> None:
     """Index PATHS: folders and files of texts, tables, or vectors.
@@ -128,7 +141,7 @@ def index(
     index afresh. Vectors from files without ids always get new ids. When the first run of an index fails,
     nothing is left of it.
     """
-    choices = Choices(model, dims, precisions, metric, plan)
+    choices = Choices(model, dims, precisions, metric, plan, projection)
     exists = (to / CATALOG_NAME).exists()
     if exists and not upsert:
         raise IndexExistsError(f"there is an index at {to} already; add --upsert to add to it")
@@ -184,6 +197,7 @@ def _create(source: Source, to: Path, choices: Choices) -> Index:
         nesting=choices.dims,
         precisions=choices.precisions or DEFAULT_PRECISIONS,
         plan=choices.plan,
+        projection=None if choices.projection is None else Projection.load(choices.projection),
     )
 
 

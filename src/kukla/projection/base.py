@@ -40,6 +40,11 @@ class Projection(ABC):
     dim_out: int
 
     @property
+    def keeps_scores(self) -> bool:
+        """Whether every full-dim inner product stays as it is, to rounding: only orthonormal maps do that."""
+        return False
+
+    @property
     def renormalises_prefixes(self) -> bool:
         """How a stage of a cosine index ranks by prefixes of what :meth:`transform` returns.
 
@@ -121,6 +126,11 @@ class Identity(Projection):
 
     def __init__(self, dim: int) -> None:
         self.dim_in = self.dim_out = check_dim(dim, what="the dim of a projection")
+
+    @property
+    def keeps_scores(self) -> bool:
+        """``True``."""
+        return True
 
     def transform(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         return vectors

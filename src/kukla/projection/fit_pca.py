@@ -37,7 +37,7 @@ def fit_pca(
     There is no shrinkage. Towards a multiple of the identity (Ledoit and Wolf 2004) it changes no
     eigenvector; towards a falling diagonal, with the weight of Chen et al. 2010 (OAS), it moved recall@10 by
     at most .02, up or down, on real vectors, fitted on as few as 20 of them. What a small sample does cost is
-    measured by :func:`kukla.projection.choose.choose`, on vectors that the rotation was not fitted on.
+    measured by :func:`kukla.projection.choose.choose_projection`, on vectors that were not fitted on.
 
     Raises
     ------

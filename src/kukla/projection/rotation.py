@@ -173,6 +173,11 @@ class Rotation(Linear):
                 f"{TOLERANCE:g}; Linear takes any matrix"
             )
 
+    @property
+    def keeps_scores(self) -> bool:
+        """``True``."""
+        return True
+
     def inverse(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         """``vectors @ matrix.T``: what :meth:`transform` was given, to float32 rounding."""
         return vectors @ self.matrix.T

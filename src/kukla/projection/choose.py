@@ -1,0 +1,294 @@
+"""Choosing a projection: by measurement on queries that no candidate has seen, never by assumption."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kukla.checks import check_count, check_dim
+from kukla.errors import InputError, VectorError
+from kukla.nesting import Nesting
+from kukla.progress import Progress
+from kukla.projection.base import Identity, Projection
+from kukla.projection.fit_pca import LEAST_ROWS, fit_pca
+from kukla.projection.fit_query_aware import fit_query_aware
+from kukla.projection.held_out import Metric, split
+from kukla.projection.random import random_rotation
+from kukla.readers import VectorFile
+
+__all__ = ["KINDS", "Choice", "Row", "choose_projection"]
+
+KINDS = ("identity", "pca", "query-aware", "random")
+"""Simplest first, which is the order in which ties are decided. ``random`` is a control, never picked."""
+
+_TOLERANCE = 2e-6  # as in kukla.evaluate.recall: float32 sums of a few thousand products
+_RESAMPLES = 2000
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One candidate: recall@k of its prefixes at each of the dims, with 95 % bootstrap intervals.
+
+    ``gain`` is the mean over dims and queries of its recall minus that of the identity on the same queries.
+    """
+
+    kind: str
+    recall: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    gain: float
+    gain_low: float
+    gain_high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What was chosen, fitted on everything there is, and the measurement behind it.
+
+    ``documents`` were searched in the measurement; the candidates were fitted on all but ``unseen`` of them,
+    and on none of the ``queries``.
+    """
+
+    kind: str
+    projection: Projection
+    rows: tuple[Row, ...]
+    dims: tuple[int, ...]
+    k: int
+    documents: int
+    unseen: int
+    queries: int
+    reason: str
+    notes: tuple[str, ...] = field(default=())
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        values = {name: getattr(self, name) for name in self.__slots__}
+        return values | {"projection": self.projection.to_dict(), "rows": [asdict(row) for row in self.rows]}
+
+
+def choose_projection(
+    vectors: NDArray[np.floating[Any]] | VectorFile,
+    queries: NDArray[np.floating[Any]] | VectorFile | None = None,
+    *,
+    kinds: Iterable[str] = KINDS,
+    given: Projection | None = None,
+    pick: str | None = None,
+    dims: Iterable[int] | None = None,
+    k: int = 10,
+    metric: Metric = "cosine",
+    sample: int = 20_000,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Choice:
+    """Fit candidates on one part, measure prefixes on another, and fit the winner on everything.
+
+    Parameters
+    ----------
+    vectors : array of float (n, dim) or VectorFile
+        The documents. Without ``queries`` a fifth of them (at most 500) are the held-out queries.
+    queries : array of float (m, dim) or VectorFile, optional
+        Half of them (at most 500) are held out; the query-aware candidate sees only the others.
+    kinds : iterable of str
+        Of :data:`KINDS`. ``query-aware`` is left out without queries, ``identity`` is always there.
+    given : Projection, optional
+        A candidate that is there already, called ``given``.
+    pick : str, optional
+        Take this kind whatever the measurement says, which is made all the same.
+    dims : iterable of int, optional
+        Default: powers of two from 32.
+    k : int
+    metric : {"cosine", "ip"}
+        That of the index.
+    sample : int
+        The most vectors that the measurement looks at, drawn at random. The final fit reads all.
+    seed : int
+    progress : callable, optional
+        Of the final fit.
+
+    Returns
+    -------
+    Choice
+        Prefixes are scored as an index with that projection does. A quarter of the documents searched were
+        not fitted on, like those added to an index later. The best mean recall over dims wins; a simpler
+        candidate is taken when the paired bootstrap interval of the difference to it reaches 0 (Efron and
+        Tibshirani 1993, over queries; the same queries for all).
+
+    Raises
+    ------
+    InputError
+        Too few vectors or queries, an unknown kind.
+    VectorError
+        NaN, all-zero rows, dims that differ.
+    """
+    check_count(k, what="k")
+    check_count(sample, what="sample", least=100)
+    rng = np.random.default_rng(check_count(seed, what="seed", least=0))
+    notes: list[str] = []
+    wanted = _check_kinds(kinds, pick, given is not None, queries is not None, notes)
+    documents, held_out, query_fit = split(vectors, queries, sample, metric, rng, notes)
+    full = documents.shape[1]
+    unseen = len(documents) // 4
+    fit = documents[: len(documents) - unseen]
+    if len(fit) < LEAST_ROWS or len(documents) < 2 * k:
+        raise InputError(
+            f"choosing a projection needs more than {max(2 * k, LEAST_ROWS * 4 // 3)} documents beside the "
+            f"queries, got {len(documents)}"
+        )
+    if len(fit) < 2 * full:
+        notes.append(
+            f"fitted on {len(fit):,} vectors for the measurement, fewer than twice the {full:,} dims: expect "
+            "less for documents added later than for those fitted on"
+        )
+    if given is not None and given.dim_in != full:
+        raise VectorError(f"the given projection takes {given.dim_in} dims, the vectors have {full}")
+    chosen_dims = _check_dims(dims, min([full, *([given.dim_out] if given else [])]))
+    candidates: dict[str, Projection] = {}
+    for kind in wanted:
+        candidates[kind] = given if kind == "given" and given else _fit(kind, fit, query_fit, metric, seed)
+    recalls = _recalls(candidates, documents, held_out, chosen_dims, k, metric)
+    rows, winner, reason = _judge(recalls, chosen_dims, k, rng)
+    if pick is not None and pick != winner:
+        reason = f"{pick}, as asked for; measured: {reason}"
+    kind = pick or winner
+    everything = _all_queries(queries) if kind == "query-aware" else None
+    final = given if kind == "given" and given else _fit(kind, vectors, everything, metric, seed, progress)
+    return Choice(
+        kind=kind,
+        projection=final,
+        rows=rows,
+        dims=chosen_dims,
+        k=k,
+        documents=len(documents),
+        unseen=unseen,
+        queries=len(held_out),
+        reason=reason,
+        notes=tuple(notes),
+    )
+
+
+def _check_kinds(
+    kinds: Iterable[str], pick: str | None, given: bool, has_queries: bool, notes: list[str]
+) -> list[str]:
+    asked = [*kinds, *([pick] if pick else [])]
+    allowed = [*KINDS, *(["given"] if given else [])]
+    for kind in asked:
+        if kind not in allowed:
+            raise InputError(f"unknown kind of projection {kind!r}; allowed: {', '.join(allowed)}")
+    if pick == "query-aware" and not has_queries:
+        raise InputError("a query-aware projection needs queries")
+    if not has_queries:
+        notes.append("no queries given: held-out vectors are the queries; real queries differ")
+    return [
+        kind
+        for kind in allowed
+        if kind in ("identity", "given") or (kind in asked and (kind != "query-aware" or has_queries))
+    ]
+
+
+def _check_dims(dims: Iterable[int] | None, full: int) -> tuple[int, ...]:
+    if dims is None:
+        return Nesting.default(full).dims[:-1] or (max(1, full // 2),)
+    return Nesting(check_dim(dim, what="a dim to measure", most=full) for dim in dims).dims
+
+
+def _all_queries(
+    queries: NDArray[np.floating[Any]] | VectorFile | None,
+) -> NDArray[np.floating[Any]] | VectorFile:
+    if queries is None:  # refused before
+        raise InputError("a query-aware projection needs queries")
+    return queries
+
+
+def _fit(
+    kind: str,
+    vectors: NDArray[np.floating[Any]] | VectorFile,
+    queries: NDArray[np.floating[Any]] | VectorFile | None,
+    metric: Metric,
+    seed: int,
+    progress: Progress | None = None,
+) -> Projection:
+    if kind == "pca":
+        return fit_pca(vectors, metric=metric, progress=progress)
+    if kind == "query-aware" and queries is not None:
+        return fit_query_aware(vectors, queries, metric=metric, progress=progress)
+    dim = vectors.shape[1]
+    return random_rotation(dim, seed=seed) if kind == "random" else Identity(dim)
+
+
+def _recalls(
+    candidates: dict[str, Projection],
+    documents: Floats,
+    queries: Floats,
+    dims: Sequence[int],
+    k: int,
+    metric: Metric,
+) -> dict[str, NDArray[np.float64]]:
+    """recall@k of each query, float64 ``(dims, queries)``; documents tied with the k-th count as found."""
+    exact = queries @ documents.T
+    kth = np.partition(exact, -k, axis=1)[:, -k, None]
+    good = exact >= kth - _TOLERANCE * np.maximum(1.0, np.abs(kth))
+    result = {}
+    for kind, projection in candidates.items():
+        asked, found = projection.transform(queries), projection.transform(documents)
+        scores = np.zeros(exact.shape, dtype=np.float32)
+        squares = np.zeros(len(documents), dtype=np.float32)
+        recalls = []
+        for low, high in pairwise((0, *dims)):
+            shell = found[:, low:high]
+            scores += asked[:, low:high] @ shell.T
+            squares += np.einsum("ij,ij->i", shell, shell)
+            ranked: Floats = scores
+            if metric == "cosine" and projection.renormalises_prefixes:
+                ranked = scores / _lengths(squares)
+            best = np.argpartition(ranked, -k, axis=1)[:, -k:]
+            recalls.append(np.take_along_axis(good, best, axis=1).sum(axis=1) / k)
+        result[kind] = np.array(recalls)
+    return result
+
+
+def _lengths(squares: Floats) -> Floats:
+    """Lengths of prefixes; one of zeros scores 0 with everything."""
+    return np.sqrt(np.maximum(squares, np.finfo(np.float32).tiny)).astype(np.float32)
+
+
+def _judge(
+    recalls: dict[str, NDArray[np.float64]], dims: Sequence[int], k: int, rng: np.random.Generator
+) -> tuple[tuple[Row, ...], str, str]:
+    """The table, the winner, and why."""
+    count = recalls["identity"].shape[1]
+    weights = rng.multinomial(count, np.full(count, 1 / count), _RESAMPLES) / count
+
+    def interval(per_query: NDArray[np.float64]) -> tuple[float, float]:
+        low, high = np.quantile(weights @ per_query, (0.025, 0.975))
+        return float(low), float(high)
+
+    means = {kind: at_dims.mean(axis=0) for kind, at_dims in recalls.items()}
+    rows = []
+    for kind, at_dims in recalls.items():
+        low, high = zip(*map(interval, at_dims), strict=True)
+        against = means[kind] - means["identity"]
+        average = tuple(map(float, at_dims.mean(axis=1)))
+        rows.append(Row(kind, average, low, high, float(against.mean()), *interval(against)))
+    eligible = [kind for kind in recalls if kind != "random"]
+    best = max(eligible, key=lambda kind: means[kind].mean())  # the first of equals, the simplest
+    winner = next(kind for kind in eligible if interval(means[best] - means[kind])[0] <= 0)
+    gain = next(row for row in rows if row.kind == winner)
+    over = f"recall@{k} averaged over dims {', '.join(map(str, dims))}"
+    if winner == "identity":
+        second = max((row for row in rows if row.kind in eligible[1:]), key=lambda r: r.gain, default=None)
+        reason = "nothing beat it beyond chance" if second is None else (
+            f"nothing beat it beyond chance; the nearest is {second.kind}, {_signed(second)} in {over}"
+        )  # fmt: skip
+        return tuple(rows), winner, f"identity: {reason}"
+    return tuple(rows), winner, f"{winner}: {_signed(gain)} against identity in {over}"
+
+
+def _signed(row: Row) -> str:
+    return f"{row.gain:+.3f} (95 % interval {row.gain_low:+.3f} to {row.gain_high:+.3f})"
