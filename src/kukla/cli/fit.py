@@ -125,9 +125,10 @@ def _given(kind: str) -> Projection:
 def _print(choice: Choice, target: Path | None) -> None:
     click.echo(
         f"recall@{choice.k} of prefixes alone, {choice.queries:,} held-out queries, {choice.documents:,} "
-        f"documents ({choice.unseen:,} of them not fitted on); 95 % intervals"
+        f"documents; 95 % intervals\n"
+        f"gain: mean over dims against identity; new documents: only the {choice.unseen:,} not fitted on"
     )
-    header = ["projection", *(f"{dim} dims" for dim in choice.dims), "against identity"]
+    header = ["projection", *(f"{dim} dims" for dim in choice.dims), "gain", "gain, new documents"]
     rows = [
         [
             f"{row.kind}{' *' if row.kind == choice.kind else ''}",
@@ -135,7 +136,14 @@ def _print(choice: Choice, target: Path | None) -> None:
                 f"{mean:.3f} [{low:.3f}, {high:.3f}]"
                 for mean, low, high in zip(row.recall, row.low, row.high, strict=True)
             ),
-            "" if row.kind == "identity" else f"{row.gain:+.3f} [{row.gain_low:+.3f}, {row.gain_high:+.3f}]",
+            *(
+                ("", "")
+                if row.kind == "identity"
+                else (
+                    f"{row.gain:+.3f} [{row.gain_low:+.3f}, {row.gain_high:+.3f}]",
+                    f"{row.gain_unseen:+.3f} [{row.gain_unseen_low:+.3f}, {row.gain_unseen_high:+.3f}]",
+                )
+            ),
         ]
         for row in choice.rows
     ]

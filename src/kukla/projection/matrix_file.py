@@ -18,7 +18,7 @@ import zipfile
 import zlib
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,7 +80,8 @@ def load_projection(path: Path) -> Projection:
         except VectorError as error:
             raise ReadError(f"{path}: {error}") from None
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here: given a path, np.load leaves damaged files open.
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         description = arrays.pop(_DESCRIPTION, None)
         if description is None:
@@ -88,7 +89,7 @@ def load_projection(path: Path) -> Projection:
                 f"{path}: is no saved projection: it holds {', '.join(sorted(arrays)) or 'nothing'}"
             )
         return Projection.from_dict({**json.loads(str(description)), **arrays})
-    except (OSError, EOFError, ValueError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, EOFError, ValueError, TypeError, LookupError, zipfile.BadZipFile, zlib.error) as error:
         # KuklaErrors about bad input are ValueErrors too: the file is what must be named.
         if isinstance(error, ReadError):
             raise
@@ -118,8 +119,9 @@ def read_matrix(path: Path) -> NDArray[np.floating[Any]]:
     if suffix not in _SUFFIXES.split()[1:]:
         raise ReadError(f"{path}: suffix {path.suffix!r} holds no projection; allowed: {_SUFFIXES}")
     try:
-        matrix = np.load(path, allow_pickle=False) if suffix == ".npy" else _read_safetensors(path)
-    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+        with path.open("rb") as file:
+            matrix = np.load(file, allow_pickle=False) if suffix == ".npy" else _read_safetensors(path, file)
+    except (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         if isinstance(error, ReadError):
             raise
         raise ReadError(f"{path}: holds no matrix that can be read: {error}") from None
@@ -129,9 +131,9 @@ def read_matrix(path: Path) -> NDArray[np.floating[Any]]:
     return matrix
 
 
-def _read_safetensors(path: Path) -> NDArray[np.floating[Any]]:
+def _read_safetensors(path: Path, file: BinaryIO) -> NDArray[np.floating[Any]]:
     """The one matrix of a safetensors file; https://github.com/huggingface/safetensors, section Format."""
-    raw = path.read_bytes()
+    raw = file.read()
     if len(raw) < 8:
         raise ReadError(f"{path}: has {len(raw)} bytes, too few for safetensors")
     (length,) = struct.unpack_from("<Q", raw)
