@@ -292,12 +292,13 @@ class Plan:
 
 def _with_dim(stage: Stage, dim: int) -> Stage:
     """A shortlist stage at another prefix length, keeping more if it is shorter."""
-    factor = max(1.0, stage.dim / check_dim(dim, what="dims"))
+    changed = replace(stage, dim=dim)
+    factor = max(1.0, stage.dim / changed.dim)
     if stage.keep is not None:
-        return replace(stage, dim=dim, keep=math.ceil(stage.keep * factor))
+        return replace(changed, keep=min(math.ceil(stage.keep * factor), MOST_KEPT))
     if stage.oversampling is not None:
-        return replace(stage, dim=dim, oversampling=stage.oversampling * factor)
-    return replace(stage, dim=dim)
+        return replace(changed, oversampling=min(stage.oversampling * factor, MOST_KEPT))
+    return changed
 
 
 def _grows(wide: Stage, narrow: Stage) -> bool:
