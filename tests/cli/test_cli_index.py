@@ -199,3 +199,21 @@ def test_a_failed_first_run_keeps_the_users_empty_folder(invoke: Invoke, tmp_pat
     to.mkdir()
     error_of(invoke("index", tmp_path / "nan.npy", "--to", to))
     assert list(to.iterdir()) == []
+
+
+def test_the_space_of_vectors_is_remembered_and_another_is_refused(invoke: Invoke, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "v.npy", rng.normal(size=(4, 768)).astype(np.float32))
+    to = tmp_path / "v.kukla"
+    assert invoke("index", tmp_path / "v.npy", "--to", to, "--space", "nomic-embed-text-v1.5").exit_code == 0
+    described = json.loads(invoke("info", to, "--json").stdout)
+    assert described["space"]["model"] == "nomic-embed-text-v1.5"
+    assert described["nesting"] == [64, 128, 256, 512, 768]
+    again = ("index", tmp_path / "v.npy", "--to", to, "--upsert", "--space")
+    assert "model: mine" in error_of(invoke(*again, "bge-base-en-v1.5"))
+    assert invoke(*again, "nomic-embed-text-v1.5").exit_code == 0
+    assert "closest" in error_of(invoke(*again, "nomic-embed"))
+    (tmp_path / "a.md").write_text("# A text\n\nwith words enough to be read")
+    assert "--space is for vectors" in error_of(
+        invoke("index", tmp_path / "a.md", "--to", tmp_path / "t.kukla", "--space", "x")
+    )

@@ -19,11 +19,13 @@ from kukla.embed import DEFAULT_MODEL, load_embedder
 from kukla.errors import IndexExistsError, InputError
 from kukla.index import Index
 from kukla.info import IndexInfo
+from kukla.known_models import find_known_model
 from kukla.plan import Plan
 from kukla.precision import Precision
 from kukla.projection import Projection
 from kukla.readers import Skipped
 from kukla.settings import Metric
+from kukla.space import Space
 from kukla.storage.files import CATALOG_NAME
 
 __all__ = ["index"]
@@ -77,7 +79,7 @@ def _shown(value: object) -> str:
     short_help="Make an index of texts, tables or vectors.",
     epilog="\b\nExamples:\n  kukla index docs/ notes.md --to my.kukla\n"
     "  kukla index products.csv --text-field description --id-field sku --to products.kukla\n"
-    "  kukla index vectors.npy --to vectors.kukla --dims 64,256,1536\n"
+    "  kukla index vectors.npy --to vectors.kukla --dims 64,256,1536 --space text-embedding-3-small\n"
     "  kukla index docs/ --to my.kukla --upsert",
 )
 @click.argument("paths", metavar="PATHS...", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -91,6 +93,11 @@ def _shown(value: object) -> str:
 @click.option("--vector-field", metavar="NAME", help="The field of a table with vectors; implies --vectors.")
 @click.option("--key", metavar="NAME", help="Which array of an npz or HDF5 file.")
 @click.option("--model", metavar="NAME", help=f"The model that embeds texts.  [default: {DEFAULT_MODEL}]")
+@click.option(
+    "--space",
+    metavar="NAME",
+    help="Who made the vectors, e.g. text-embedding-3-small; vectors of another space are refused then.",
+)
 @click.option(
     "--dims",
     metavar="N,N,...",
@@ -124,6 +131,7 @@ def index(
     vector_field: str | None,
     key: str | None,
     model: str | None,
+    space: str | None,
     dims: tuple[int, ...] | None,
     precisions: tuple[str, ...] | None,
     metric: Metric | None,
@@ -150,9 +158,10 @@ def index(
     fields = Fields(text_field, id_field, vector_field, key)
     with Bar(f"indexing into {to}") as bar:
         source = open_source(paths, fields, vectors=vectors, on_skip=skipped.append, progress=bar)
-        with _index_for(source, to, choices, exists=exists) as opened:
+        made_by = _space(space, source)
+        with _index_for(source, to, choices, made_by, exists=exists) as opened:
             write = opened.upsert if upsert else opened.add
-            count = write(source.items, ids=source.ids)
+            count = write(source.items, ids=source.ids, space=made_by)
             info = opened.info()
     seconds = time.perf_counter() - started
     _report_skipped(skipped, verbose)
@@ -163,7 +172,9 @@ def index(
 
 
 @contextmanager
-def _index_for(source: Source, to: Path, choices: Choices, *, exists: bool) -> Iterator[Index]:
+def _index_for(
+    source: Source, to: Path, choices: Choices, made_by: Space | None, *, exists: bool
+) -> Iterator[Index]:
     """The index to add to; a new one disappears when adding fails."""
     if exists:
         if choices.model is not None and source.dim is not None:
@@ -173,7 +184,7 @@ def _index_for(source: Source, to: Path, choices: Choices, *, exists: bool) -> I
             yield opened
         return
     folder_was_there = to.exists()
-    created = _create(source, to, choices)
+    created = _create(source, to, choices, made_by)
     try:
         yield created
     except BaseException:  # an interruption as well: half an index would block the next attempt
@@ -185,13 +196,22 @@ def _index_for(source: Source, to: Path, choices: Choices, *, exists: bool) -> I
     created.close()
 
 
-def _create(source: Source, to: Path, choices: Choices) -> Index:
+def _space(name: str | None, source: Source) -> Space | None:
+    if name is None:
+        return None
+    if source.dim is None:
+        raise InputError("--space is for vectors; texts are embedded, choose the model with --model")
+    return find_known_model(name).space(source.dim)
+
+
+def _create(source: Source, to: Path, choices: Choices, made_by: Space | None) -> Index:
     if source.dim is not None and choices.model is not None:
         raise InputError("--model is for texts, but these are vectors")
     embedder = load_embedder(choices.model or DEFAULT_MODEL) if source.dim is None else None
     return Index.create(
         to,
         dim=source.dim,
+        space=made_by,
         embedder=embedder,
         metric=choices.metric or "cosine",
         nesting=choices.dims,
