@@ -188,3 +188,17 @@ def test_an_index_of_real_vectors_finds_more_by_its_prefixes(tmp_path: Path) -> 
             truth = exact_answers(index, queries, k=10)
             recalls.append(truth.recall(index.search(queries, plan="64:float32").ids).mean())
     assert recalls[1] > recalls[0] + 0.08
+
+
+def test_a_fit_is_ranked_in_the_better_of_the_two_ways() -> None:
+    # Lengths of prefixes that say nothing about the vectors: renormalised is better.
+    rng = np.random.default_rng(0)
+    rows = topics(800, nested=False)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    noise = 4 * rng.random((800, 1)) * np.eye(80, dtype=np.float32)[70]
+    wide = np.hstack([rows, np.zeros((800, 16), np.float32)]) + noise
+    for vectors in (rows, wide.astype(np.float32)):
+        choice = choose_projection(vectors, pick="pca", dims=(8, 16))
+        assert choice.projection.renormalises_prefixes == row_of(choice, "pca").renormalises_prefixes
+    ip = choose_projection(rows, pick="pca", dims=(8, 16), metric="ip")
+    assert not ip.projection.renormalises_prefixes

@@ -128,10 +128,17 @@ def _print(choice: Choice, target: Path | None) -> None:
         f"documents; 95 % intervals\n"
         f"gain: mean over dims against identity; new documents: only the {choice.unseen:,} not fitted on"
     )
-    header = ["projection", *(f"{dim} dims" for dim in choice.dims), "gain", "gain, new documents"]
+    header = [
+        "projection",
+        "ranked by",
+        *(f"{dim} dims" for dim in choice.dims),
+        "gain",
+        "gain, new documents",
+    ]
     rows = [
         [
             f"{row.kind}{' *' if row.kind == choice.kind else ''}",
+            "cosine" if choice.metric == "cosine" and row.renormalises_prefixes else "dot product",
             *(
                 f"{mean:.3f} [{low:.3f}, {high:.3f}]"
                 for mean, low, high in zip(row.recall, row.low, row.high, strict=True)
@@ -148,7 +155,7 @@ def _print(choice: Choice, target: Path | None) -> None:
         for row in choice.rows
     ]
     click.echo()
-    print_table(header, rows)
+    print_table(header, rows, left=2)
     click.echo()
     print_styled(choice.reason, "bold")
     for note in choice.notes:

@@ -49,9 +49,9 @@ class Projection(ABC):
         """How a stage of a cosine index ranks by prefixes of what :meth:`transform` returns.
 
         ``True``: by the cosine of the renormalised prefixes, which ranked better on vectors as models make
-        them. ``False``: by the partial dot product, which ranked better after a fitted rotation, most of
-        all for documents that it was not fitted on (``docs/projections.md``): the length of a prefix then
-        says how much of the vector the first directions explain.
+        them. ``False``: by the partial dot product, which mostly ranked better after a fitted rotation,
+        above all one fitted on few vectors: the length of a prefix then says how much of the vector the first
+        directions explain. ``docs/projections.md`` has both, and cases of either.
         """
         return True
 

@@ -19,6 +19,7 @@ from kukla.projection.fit_pca import LEAST_ROWS, fit_pca
 from kukla.projection.fit_query_aware import fit_query_aware
 from kukla.projection.held_out import Metric, split
 from kukla.projection.random import random_rotation
+from kukla.projection.rotation import Linear
 from kukla.readers import VectorFile
 
 __all__ = ["KINDS", "Choice", "Row", "choose_projection"]
@@ -36,12 +37,15 @@ Floats = NDArray[np.float32]
 class Row:
     """One candidate: recall@k of its prefixes at each of the dims, with 95 % bootstrap intervals.
 
+    ``renormalises_prefixes`` says how they were ranked.
+
     ``gain`` is the mean over dims and queries of its recall minus that of the identity on the same queries;
     ``gain_unseen`` the same when only documents are searched that no candidate was fitted on: what documents
     that are added later gain.
     """
 
     kind: str
+    renormalises_prefixes: bool
     recall: tuple[float, ...]
     low: tuple[float, ...]
     high: tuple[float, ...]
@@ -66,6 +70,7 @@ class Choice:
     rows: tuple[Row, ...]
     dims: tuple[int, ...]
     k: int
+    metric: Metric
     documents: int
     unseen: int
     queries: int
@@ -120,7 +125,8 @@ def choose_projection(
     Returns
     -------
     Choice
-        Prefixes are scored as an index with that projection does. A quarter of the documents searched were
+        Prefixes are scored as an index with that projection does; for a fit, the better of the two ways is
+        kept (:attr:`Projection.renormalises_prefixes`). A quarter of the documents searched were
         not fitted on, like those added to an index later. The best mean recall over dims wins; a simpler
         candidate is taken when the paired bootstrap interval of the difference to it reaches 0 (Efron and
         Tibshirani 1993, over queries; the same queries for all). One that is worse than the identity beyond
@@ -158,21 +164,24 @@ def choose_projection(
     candidates: dict[str, Projection] = {}
     for kind in wanted:
         candidates[kind] = given if kind == "given" and given else _fit(kind, fit, query_fit, metric, seed)
-    recalls = _recalls(candidates, documents, held_out, chosen_dims, k, metric)
+    recalls = _best_recalls(candidates, documents, held_out, chosen_dims, k, metric)
     later_k = max(1, min(k, unseen // 4))
     later = _recalls(candidates, documents[len(fit) :], held_out, chosen_dims, later_k, metric)
-    rows, winner, reason = _judge(recalls, later, chosen_dims, k, rng)
+    rows, winner, reason = _judge(candidates, recalls, later, chosen_dims, k, rng)
     if pick is not None and pick != winner:
         reason = f"{pick}, as asked for; measured: {reason}"
     kind = pick or winner
     everything = _all_queries(queries) if kind == "query-aware" else None
     final = given if kind == "given" and given else _fit(kind, vectors, everything, metric, seed, progress)
+    if isinstance(final, Linear):
+        final = final.scored(renormalises_prefixes=candidates[kind].renormalises_prefixes)
     return Choice(
         kind=kind,
         projection=final,
         rows=rows,
         dims=chosen_dims,
         k=k,
+        metric=metric,
         documents=len(documents),
         unseen=unseen,
         queries=len(held_out),
@@ -230,6 +239,26 @@ def _fit(
     return random_rotation(dim, seed=seed) if kind == "random" else Identity(dim)
 
 
+def _best_recalls(
+    candidates: dict[str, Projection],
+    documents: Floats,
+    queries: Floats,
+    dims: Sequence[int],
+    k: int,
+    metric: Metric,
+) -> dict[str, NDArray[np.float64]]:
+    """Like :func:`_recalls`; fits among the candidates are replaced by the better of their two scorings."""
+    recalls = _recalls(candidates, documents, queries, dims, k, metric)
+    others: dict[str, Projection] = {}
+    for kind, fitted in candidates.items():
+        if metric == "cosine" and kind in ("pca", "query-aware") and isinstance(fitted, Linear):
+            others[kind] = fitted.scored(renormalises_prefixes=not fitted.renormalises_prefixes)
+    for kind, measured in _recalls(others, documents, queries, dims, k, metric).items():
+        if measured.mean() > recalls[kind].mean():
+            candidates[kind], recalls[kind] = others[kind], measured
+    return recalls
+
+
 def _recalls(
     candidates: dict[str, Projection],
     documents: Floats,
@@ -267,6 +296,7 @@ def _lengths(squares: Floats) -> Floats:
 
 
 def _judge(
+    candidates: dict[str, Projection],
     recalls: dict[str, NDArray[np.float64]],
     later: dict[str, NDArray[np.float64]],
     dims: Sequence[int],
@@ -289,7 +319,8 @@ def _judge(
         average = tuple(map(float, at_dims.mean(axis=1)))
         unseen = later[kind].mean(axis=0) - later["identity"].mean(axis=0)
         gains = (float(against.mean()), *interval(against), float(unseen.mean()), *interval(unseen))
-        rows.append(Row(kind, average, low, high, *gains))
+        renormalises = candidates[kind].renormalises_prefixes
+        rows.append(Row(kind, renormalises, average, low, high, *gains))
     eligible = [row.kind for row in rows if row.kind != "random" and row.gain_unseen_high >= 0]
     best = max(eligible, key=lambda kind: means[kind].mean())  # the first of equals, the simplest
     winner = next(kind for kind in eligible if interval(means[best] - means[kind])[0] <= 0)

@@ -79,6 +79,10 @@ class Linear(Projection):
         """The shortest vectors that project as near to ``vectors`` as can be (Moore-Penrose inverse)."""
         return vectors @ self._pseudo_inverse
 
+    def scored(self, *, renormalises_prefixes: bool) -> Self:
+        """The same map with prefixes ranked the other way, or the same."""
+        return type(self)(self.matrix, renormalises_prefixes=renormalises_prefixes, about=self.about)
+
     @cached_property
     def _pseudo_inverse(self) -> NDArray[np.float32]:
         return np.linalg.pinv(self.matrix.astype(np.float64)).astype(np.float32)
@@ -144,7 +148,8 @@ class Rotation(Linear):
         ``matrix @ matrix.T`` is the identity; column ``i`` is the direction of coordinate ``i``. Reflections
         count as rotations.
     renormalises_prefixes : bool, optional
-        Default ``False``: the partial dot product ranks better after a fitted rotation.
+        Default ``False``: the partial dot product ranked better after most fitted rotations;
+        :func:`kukla.projection.choose.choose_projection` measures both.
     about : mapping, optional
 
     Raises
