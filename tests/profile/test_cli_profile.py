@@ -62,6 +62,15 @@ def test_queries_dims_k_and_a_picture(file: Path, tmp_path: Path, nested: np.nda
     assert imread(png).shape[1] > 1000
 
 
+def test_vectors_and_queries_of_one_file(tmp_path: Path, nested: np.ndarray) -> None:
+    np.savez(tmp_path / "both.npz", train=nested[40:], test=nested[:40])
+    path = tmp_path / "both.npz"
+    result = _run(path, "--key", "train", "--queries", path, "--queries-key", "test", "--json")
+    data = json.loads(result.stdout)
+    assert (data["queries"], data["documents"]) == (40, 260)
+    assert "--queries-key needs --queries" in _error(_run(path, "--key", "train", "--queries-key", "test"))
+
+
 def test_json_is_one_line_with_intervals(file: Path) -> None:
     result = _run(file, "--json", "--dims", "16", "--sample", 100, "--seed", 3)
     data = json.loads(result.stdout)

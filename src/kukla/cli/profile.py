@@ -20,7 +20,7 @@ __all__ = ["profile"]
     short_help="Measure whether prefixes of vectors are embeddings too.",
     epilog="\b\nExamples:\n  kukla profile vectors.npy\n"
     "  kukla profile vectors.npy --queries queries.npy -k 10 --dims 64,128,256\n"
-    "  kukla profile train.hdf5 --key train --sample 20000 --png profile.png\n\n"
+    "  kukla profile sets.hdf5 --key train --queries sets.hdf5 --queries-key test --png profile.png\n\n"
     "The figure needs matplotlib: pip install 'kukla[plot]'.",
 )
 @click.argument("source", metavar="FILE", type=click.Path(path_type=Path))
@@ -47,6 +47,7 @@ __all__ = ["profile"]
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of every random choice.")
 @click.option("--key", metavar="NAME", help="Which array, dataset, column or field of FILE.")
+@click.option("--queries-key", metavar="NAME", help="The same for the file of queries.")
 @click.option("--png", metavar="OUT.png", type=click.Path(path_type=Path), help="Draw the curves.")
 @json_option
 def profile(
@@ -57,6 +58,7 @@ def profile(
     sample: int,
     seed: int,
     key: str | None,
+    queries_key: str | None,
     png: Path | None,
     as_json: bool,
 ) -> None:
@@ -69,8 +71,10 @@ def profile(
     """
     if png is not None and not png.parent.is_dir():
         raise InputError(f"--png {png}: there is no folder {png.parent}")  # before the work, not after it
+    if queries_key is not None and queries_file is None:
+        raise InputError("--queries-key needs --queries")
     vectors = _open(source, key)
-    queries = None if queries_file is None else _open(queries_file, None)
+    queries = None if queries_file is None else _open(queries_file, queries_key)
     with Bar(f"profiling {source.name}") as bar:
         measured = measure(vectors, queries, dims=dims, k=k, seed=seed, sample=sample, progress=bar)
     if png is not None:

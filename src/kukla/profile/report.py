@@ -156,16 +156,16 @@ class Profile:
         )
 
     def _on_fitting(self) -> str:
+        enough = self.fitted_on >= ROWS_PER_DIM * self.width
+        more = "" if enough else f"; better from more vectors: {ROWS_PER_DIM} or more for each dim"
         better = [row for row in self.rows[:-1] if row.pca.low > row.prefix.high]
         if better:
             most = max(better, key=lambda row: row.pca.mean - row.prefix.mean)
             return (
-                f"fit a projection (`kukla fit`, coming next): on vectors that it has not seen, PCA finds "
-                f"{most.pca.mean:.2f} at {most.dim} dims, the prefix {most.prefix.mean:.2f}"
+                f"fit a projection (`kukla fit`): on vectors that it has not seen, PCA finds "
+                f"{most.pca.mean:.2f} at {most.dim} dims, the prefix {most.prefix.mean:.2f}{more}"
             )
-        if self.fitted_on < ROWS_PER_DIM * self.width:
-            return f"fitting a projection needs more vectors: better {ROWS_PER_DIM} or more for each dim"
-        return "a PCA rotation is no better than the prefix here"
+        return f"a PCA rotation is no better than the prefix here{more}"
 
     @property
     def footnotes(self) -> tuple[str, ...]:

@@ -36,6 +36,8 @@ class Interval:
         return max(self.mean - self.low, self.high - self.mean)
 
     def __str__(self) -> str:
+        if self.half < 0.0005:
+            return _short(self.mean)
         return f"{_short(self.mean)}±{_short(self.half)}"
 
 
