@@ -27,7 +27,8 @@ class Moments:
 
     **Not centred.** An index scores by dot products, and the rotation whose prefixes keep most of them is the
     one of the uncentred moments: it minimises the mean squared error of partial dot products between
-    documents. On real vectors it also ranked better than centred directions (``docs/projections.md``).
+    documents. Where documents were the queries it also ranked better than centred directions, and about the
+    same for questions (``docs/projections.md``).
 
     Parameters
     ----------
