@@ -81,12 +81,13 @@ def test_an_empty_index_costs_nothing_and_keeps_its_ratio() -> None:
     ],
 )
 def test_bytes_of_a_row(stage: str, cosine: bool, expected: int) -> None:
-    assert bytes_per_row(Stage.parse(stage), NESTING, cosine=cosine) == expected
+    assert bytes_per_row(Stage.parse(stage), NESTING, renormalise=cosine) == expected
 
 
 def test_signs_are_padded_to_bytes_in_every_shell() -> None:
     nesting = Nesting((3, 10, 20))
-    assert [bytes_per_row(Stage(dim, Precision.BINARY), nesting, cosine=True) for dim in nesting] == [1, 2, 4]
+    stages = [Stage(dim, Precision.BINARY) for dim in nesting]
+    assert [bytes_per_row(stage, nesting, renormalise=True) for stage in stages] == [1, 2, 4]
 
 
 @pytest.mark.parametrize("dims", [(8,), (3, 10, 20), (64, 128, 256, 512, 1536)])

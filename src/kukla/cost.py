@@ -106,19 +106,19 @@ class PlanCost:
         return "\n".join([*lines, self.summary()])
 
 
-def bytes_per_row(stage: Stage, nesting: Nesting, *, cosine: bool) -> int:
+def bytes_per_row(stage: Stage, nesting: Nesting, *, renormalise: bool) -> int:
     """Bytes of one document that a stage reads: its codes, their scales, and its prefix norm if needed."""
     if stage.precision.is_float:
         size = stage.precision.bytes_for(stage.dim)
     else:
         size = sum(stage.precision.bytes_for(high - low) for low, high in nesting.shells_of(stage.dim))
-    needs_norm = cosine and stage.dim < nesting.full and stage.precision is not Precision.BINARY
+    needs_norm = renormalise and stage.dim < nesting.full and stage.precision is not Precision.BINARY
     return size + (NORM_BYTES if needs_norm else 0)
 
 
 def bytes_per_vector(nesting: Nesting, precisions: Sequence[Precision], *, cosine: bool) -> int:
     """Bytes that an index stores for one vector in all its precisions, prefix norms included."""
-    whole = sum(bytes_per_row(Stage(nesting.full, p), nesting, cosine=cosine) for p in precisions)
+    whole = sum(bytes_per_row(Stage(nesting.full, p), nesting, renormalise=False) for p in precisions)
     return whole + (NORM_BYTES * (len(nesting) - 1) if cosine else 0)
 
 
@@ -130,6 +130,7 @@ def plan_cost(
     documents: int,
     k: int,
     cosine: bool = True,
+    renormalise: bool = True,
 ) -> PlanCost:
     """The cost of ``plan`` for one query over ``documents`` vectors.
 
@@ -143,7 +144,7 @@ def plan_cost(
     scored = documents
     for stage in plan.stages:
         kept = min(stage.kept(k), scored)
-        per_row = bytes_per_row(stage, nesting, cosine=cosine)
+        per_row = bytes_per_row(stage, nesting, renormalise=cosine and renormalise)
         per_row_operations = -(-stage.dim // 64) if stage.precision is Precision.BINARY else stage.dim
         stages.append(StageCost(stage, scored, kept, per_row, scored * per_row, scored * per_row_operations))
         scored = kept

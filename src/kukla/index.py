@@ -251,6 +251,7 @@ class Index:
             documents=count,
             k=check_count(k, what="k", most=LARGEST_K),
             cosine=settings.cosine,
+            renormalise=settings.renormalises_prefixes,
         )
 
     def __len__(self) -> int:
@@ -462,7 +463,14 @@ class Index:
         with self._store.snapshot() as (view, connection):
             masks = self._masks.masks(filter, view, connection)
         ids, scores, reports = execute(
-            chosen, vectors, k, view, masks, self.nesting, cosine=self._settings.cosine, threads=threads
+            chosen,
+            vectors,
+            k,
+            view,
+            masks,
+            self.nesting,
+            renormalise=self._settings.renormalises_prefixes,
+            threads=threads,
         )
         return SearchResult(ids, scores, chosen, reports, time.perf_counter() - started)
 

@@ -83,6 +83,11 @@ class Settings:
         return self.metric == "cosine"
 
     @property
+    def renormalises_prefixes(self) -> bool:
+        """Whether a stage ranks by the cosine of prefixes, not by their dot product."""
+        return self.cosine and self.projection.renormalises_prefixes
+
+    @property
     def layout(self) -> Layout:
         """What segments hold."""
         return Layout(self.nesting, self.precisions, self.cosine)

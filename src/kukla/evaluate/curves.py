@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from kukla.checks import check_count
-from kukla.cost import bytes_per_row
 from kukla.errors import InputError
 from kukla.evaluate.recall import exact_answers, exact_plan
 from kukla.index import Index, Queries
@@ -125,7 +124,7 @@ def measure_curves(
     rows = []
     for done, (stage, plan, kept_candidates) in enumerate(plans, start=1):
         found = index.search(queries, k, plan=plan, threads=threads)
-        size = bytes_per_row(stage, index.nesting, cosine=info.metric == "cosine")
+        size = index.explain(Plan([stage]), documents=1).resident_bytes
         recall = float(truth.recall(found.ids).mean())
         rows.append(CurveRow(stage.dim, stage.precision, kept_candidates, plan, size, recall))
         if progress is not None:

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kukla.cost import bytes_per_row
 from kukla.evaluate.recall import exact_answers
 from kukla.index import Index
 from kukla.plan import Plan
@@ -47,7 +46,6 @@ def measure_plans(
     Each plan runs on all queries at once, which warms up, then on one query at a time.
     """
     truth = exact_answers(index, queries, k=k)
-    cosine = index.info().metric == "cosine"
     rows = []
     for plan in map(Plan.of, plans):
         found = index.search(queries, k, plan=plan)
@@ -57,7 +55,7 @@ def measure_plans(
             PlanRow(
                 plan=plan,
                 recall=float(truth.recall(found.ids).mean()),
-                bytes_per_vector=bytes_per_row(plan.stages[0], index.nesting, cosine=cosine),
+                bytes_per_vector=cost.stages[0].bytes_per_vector,
                 memory_ratio=cost.memory_ratio,
                 bytes_read=cost.bytes_read,
                 seconds_per_query=median(seconds),

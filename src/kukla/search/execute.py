@@ -37,7 +37,7 @@ def execute(
     masks: Sequence[Mask],
     nesting: Nesting,
     *,
-    cosine: bool,
+    renormalise: bool,
     threads: int,
 ) -> Found:
     """Run a plan.
@@ -73,7 +73,7 @@ def execute(
     candidates = sum(min(first, segment.rows) for segment in view.segments)
     step = max(1, CANDIDATES // max(1, candidates))
     parts = [
-        _run(plan, queries[start : start + step], k, view, masks, nesting, allowed, cosine, threads)
+        _run(plan, queries[start : start + step], k, view, masks, nesting, allowed, renormalise, threads)
         for start in range(0, max(1, len(queries)), step)
     ]
     if len(parts) == 1:
@@ -100,7 +100,7 @@ def _run(
     masks: Sequence[Mask],
     nesting: Nesting,
     allowed: int,
-    cosine: bool,
+    renormalise: bool,
     threads: int,
 ) -> Found:
     """All stages for as many queries as fit in memory together."""
@@ -110,7 +110,7 @@ def _run(
     reports = []
     for i, stage in enumerate(plan.stages):
         started = time.perf_counter()
-        scorer = make_scorer(stage, queries, nesting, cosine=cosine)
+        scorer = make_scorer(stage, queries, nesting, renormalise=renormalise)
         keep = min(stage.kept(k), allowed)
         if i == 0:
             scored = allowed
@@ -125,7 +125,7 @@ def _run(
                 stage=stage,
                 scored=scored * len(queries),
                 kept=rows.size,
-                bytes_read=scored * len(queries) * bytes_per_row(stage, nesting, cosine=cosine),
+                bytes_read=scored * len(queries) * bytes_per_row(stage, nesting, renormalise=renormalise),
                 seconds=time.perf_counter() - started,
             )
         )

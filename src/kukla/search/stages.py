@@ -1,8 +1,8 @@
 """One stage on one segment: the stored codes and the encoded queries go to the kernels.
 
-A cosine index compares renormalised prefixes in every stage: the dot product of the prefixes over both
-prefix norms. (On text-embedding-3-small and nomic vectors that ranks better than the partial dot product of
-the unit vectors; a projection may turn out otherwise.)
+A cosine index compares renormalised prefixes in every stage: the dot product of the prefixes over both prefix
+norms, unless its projection says otherwise (``Projection.renormalises_prefixes``). After a fitted rotation
+the partial dot product of the unit vectors mostly ranks better; both are in ``docs/projections.md``.
 """
 
 from __future__ import annotations
@@ -37,18 +37,21 @@ class Scorer(Protocol):
         ...
 
 
-def make_scorer(stage: Stage, queries: NDArray[np.float32], nesting: Nesting, *, cosine: bool) -> Scorer:
-    """Encode float32 queries ``(n_queries, full)`` for a stage."""
+def make_scorer(stage: Stage, queries: NDArray[np.float32], nesting: Nesting, *, renormalise: bool) -> Scorer:
+    """Encode float32 queries ``(n_queries, full)`` for a stage.
+
+    ``renormalise``: score by the cosine of prefixes, else by their dot product.
+    """
     prefix = queries[:, : stage.dim]
-    if cosine and stage.dim < nesting.full:
+    if renormalise and stage.dim < nesting.full:
         norms = np.sqrt(np.einsum("ij,ij->i", prefix, prefix, dtype=np.float64))
         # A query whose prefix is all zeros has no direction there: every document scores 0.
         prefix = (prefix / np.where(norms > 0, norms, 1.0)[:, None]).astype(np.float32)
     if stage.precision is Precision.BINARY:
         return _BinaryScorer(stage, prefix, nesting)
     if stage.precision is Precision.INT8:
-        return _Int8Scorer(stage, prefix, nesting)
-    return _FloatScorer(stage, prefix)
+        return _Int8Scorer(stage, prefix, nesting, renormalise)
+    return _FloatScorer(stage, prefix, renormalise)
 
 
 class _BinaryScorer:
@@ -70,8 +73,10 @@ class _BinaryScorer:
 
 
 class _Int8Scorer:
-    def __init__(self, stage: Stage, prefix: NDArray[np.float32], nesting: Nesting) -> None:
-        self.dim = stage.dim
+    def __init__(
+        self, stage: Stage, prefix: NDArray[np.float32], nesting: Nesting, renormalise: bool
+    ) -> None:
+        self.dim, self.renormalise = stage.dim, renormalise
         encoded = [encode_query_int8(prefix[:, low:high]) for low, high in nesting.shells_of(stage.dim)]
         self.codes = [codes for codes, _ in encoded]
         self.scales = np.ascontiguousarray(np.stack([scales for _, scales in encoded], axis=1))
@@ -81,28 +86,32 @@ class _Int8Scorer:
 
     def scan(self, segment: Segment, keep: int, mask: Mask, threads: int) -> tuple[Rows, Scores]:
         codes, scales = self._stored(segment)
-        norms = segment.norms(self.dim)
+        norms = segment.norms(self.dim) if self.renormalise else None
         return kernels.scan_int8(
             codes, scales, self.codes, self.scales, keep, norms=norms, mask=mask, threads=threads
         )
 
     def score(self, segment: Segment, rows: Rows, threads: int) -> Scores:
         codes, scales = self._stored(segment)
-        norms = segment.norms(self.dim)
+        norms = segment.norms(self.dim) if self.renormalise else None
         return kernels.score_int8(codes, scales, self.codes, self.scales, rows, norms=norms, threads=threads)
 
 
 class _FloatScorer:
-    def __init__(self, stage: Stage, prefix: NDArray[np.float32]) -> None:
-        self.stage = stage
+    def __init__(self, stage: Stage, prefix: NDArray[np.float32], renormalise: bool) -> None:
+        self.stage, self.renormalise = stage, renormalise
         self.queries = np.ascontiguousarray(prefix)
 
+    def _stored(self, segment: Segment) -> tuple[NDArray[Any], NDArray[np.float32] | None]:
+        norms = segment.norms(self.stage.dim) if self.renormalise else None
+        return segment.floats(self.stage.precision.value), norms
+
     def scan(self, segment: Segment, keep: int, mask: Mask, threads: int) -> tuple[Rows, Scores]:
-        stored, norms = segment.floats(self.stage.precision.value), segment.norms(self.stage.dim)
+        stored, norms = self._stored(segment)
         return kernels.scan_float(
             stored, self.queries, self.stage.dim, keep, norms=norms, mask=mask, threads=threads
         )
 
     def score(self, segment: Segment, rows: Rows, threads: int) -> Scores:
-        stored, norms = segment.floats(self.stage.precision.value), segment.norms(self.stage.dim)
+        stored, norms = self._stored(segment)
         return kernels.score_float(stored, self.queries, self.stage.dim, rows, norms=norms, threads=threads)
