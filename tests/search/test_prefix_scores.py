@@ -1,4 +1,4 @@
-"""How a stage ranks below the full dim: by cosine of prefixes, or by dot product if the projection says so."""
+"""How a stage ranks below the full dim: cosine of prefixes, or dot product if the projection says so."""
 
 from __future__ import annotations
 
