@@ -14,6 +14,10 @@ capitals (several bets at once) have the same property. Bounds that know nothing
 Hoeffding's and Bentkus's, take a query that lost 1 of 10 for a tenth of a query that lost all; this one sees
 that small losses vary less, and needs several times fewer queries there.
 
+A plan that is judged against full vectors has two values a query: p_i of the plan and f_i of full vectors.
+The capital ``prod_i (1 + c (p_i / m - f_i))`` is the same bet on "mean(p) is more than m mean(f)", so its
+bound is one of the share mean(p) / mean(f); with f = 1 it is the bound of a mean.
+
 Here c is learned on other queries (:func:`learn_bet`), and a tenth of the capital bets half as much: one
 query that lost everything ruins who bets everything.
 """
@@ -46,7 +50,9 @@ def check_confidence(confidence: float) -> float:
     return float(confidence)
 
 
-def lower_bound(values: ArrayLike, confidence: float, *, bet: float = 0.5) -> float:
+def lower_bound(
+    values: ArrayLike, confidence: float, *, bet: float = 0.5, full: ArrayLike | None = None
+) -> float:
     """What the mean of the distribution is at least, with this confidence.
 
     Parameters
@@ -57,23 +63,23 @@ def lower_bound(values: ArrayLike, confidence: float, *, bet: float = 0.5) -> fl
         The bound is above the true mean with probability at most ``1 - confidence``.
     bet : float
         From 0 to 1, chosen without looking at ``values``: see :func:`learn_bet`.
+    full : array of float, shape (n,), in [0, 1], optional
+        Bound the share ``mean(values) / mean(full)``, not the mean.
 
     Returns
     -------
     float
-        From 0 to the mean of the values.
+        From 0 to the mean of the values (or the share), at most 1.
 
     Raises
     ------
     InputError
     """
-    distinct, counts = _distinct(values)
-    return float(
-        _solve(distinct, counts.astype(np.float64), check_confidence(confidence), np.array([bet]))[0]
-    )
+    pairs, counts = _distinct(values, full)
+    return float(_solve(pairs, counts, check_confidence(confidence), np.array([bet]))[0])
 
 
-def learn_bet(values: ArrayLike, n: int, confidence: float) -> float:
+def learn_bet(values: ArrayLike, n: int, confidence: float, *, full: ArrayLike | None = None) -> float:
     """The bet that would have given the highest bound, were these ``n`` values.
 
     Parameters
@@ -82,10 +88,12 @@ def learn_bet(values: ArrayLike, n: int, confidence: float) -> float:
         Of other queries than those that the bet is used on.
     n : int
         How many those are.
+    full : array of float, shape (m,), optional
+        As in :func:`lower_bound`.
     """
-    distinct, counts = _distinct(values)
+    pairs, counts = _distinct(values, full)
     scaled = counts * (n / counts.sum())
-    return float(BETS[int(np.argmax(_solve(distinct, scaled, confidence, BETS)))])
+    return float(BETS[int(np.argmax(_solve(pairs, scaled, confidence, BETS)))])
 
 
 def queries_needed(threshold: float, confidence: float) -> int:
@@ -98,41 +106,47 @@ def queries_needed(threshold: float, confidence: float) -> int:
         raise InputError(f"threshold must be above 0 and below 1, got {threshold!r}")
     fewest = max(1, math.floor(math.log(1 - confidence) / math.log(threshold)))
     one, mean = np.ones(1), np.array([threshold])
-    while _log_capital(one, np.array([float(fewest)]), mean, one)[0] < -math.log(1 - confidence):
+    while _log_capital(np.ones((1, 2)), np.array([float(fewest)]), mean, one)[0] < -math.log(1 - confidence):
         fewest += 1
     return fewest
 
 
-def _distinct(values: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    array = np.asarray(values, dtype=np.float64)
-    if array.ndim != 1 or not len(array) or not ((array >= 0) & (array <= 1)).all():
-        raise InputError(
-            f"a bound needs at least one value, each in [0, 1], got shape {array.shape}"
-            + (f" from {array.min()} to {array.max()}" if array.size else "")
-        )
-    return np.unique(array, return_counts=True)
+def _distinct(values: ArrayLike, full: ArrayLike | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The different pairs of a value and what it is compared with ``(u, 2)``, and how often each occurs."""
+    first = np.asarray(values, dtype=np.float64)
+    second = np.ones(first.shape) if full is None else np.asarray(full, dtype=np.float64)
+    for array in (first, second):
+        if array.ndim != 1 or not len(array) or not ((array >= 0) & (array <= 1)).all():
+            raise InputError(
+                f"a bound needs at least one value, each in [0, 1], got shape {array.shape}"
+                + (f" from {array.min()} to {array.max()}" if array.size else "")
+            )
+    if first.shape != second.shape:
+        raise InputError(f"{len(first)} values cannot be compared with {len(second)}; give one for each")
+    pairs, counts = np.unique(np.stack([first, second], axis=1), axis=0, return_counts=True)
+    return pairs, counts.astype(np.float64)
 
 
 def _solve(
-    values: NDArray[np.float64], counts: NDArray[np.float64], confidence: float, bets: NDArray[np.float64]
+    pairs: NDArray[np.float64], counts: NDArray[np.float64], confidence: float, bets: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """The bound of each bet."""
     needed = -math.log(1 - confidence)
     low, high = np.zeros(len(bets)), np.ones(len(bets))  # the capital falls as m grows
     for _ in range(_STEPS):
         middle = (low + high) / 2
-        reached = _log_capital(values, counts, middle, bets) >= needed
+        reached = _log_capital(pairs, counts, middle, bets) >= needed
         low, high = np.where(reached, middle, low), np.where(reached, high, middle)
     return low
 
 
 def _log_capital(
-    values: NDArray[np.float64],
+    pairs: NDArray[np.float64],
     counts: NDArray[np.float64],
     means: NDArray[np.float64],
     bets: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    gains = bets[:, None] * (values / means[:, None] - 1)
+    gains = bets[:, None] * (pairs[:, 0] / means[:, None] - pairs[:, 1])
     with np.errstate(divide="ignore"):  # who bets everything and meets a 0 has nothing left
         whole = np.log1p(gains) @ counts
     half = np.log1p(gains / 2) @ counts
