@@ -502,11 +502,15 @@ class Index:
 
         return calibrate(self, queries, target=target, **options)
 
-    def calibration_state(self) -> tuple[CalibrationState, ...]:
-        """Whether each stored calibration is ``fresh`` or ``stale``, and why; searches with its queries."""
+    def calibration_state(self, *, search: bool = True) -> tuple[CalibrationState, ...]:
+        """Whether each stored calibration is ``fresh`` or ``stale``, and why.
+
+        Without ``search`` by its key and by counting documents alone; with it, also by exact searches for
+        the 32 queries that were stored.
+        """
         from kukla.calibrate.record import states
 
-        return states(self)
+        return states(self, search=search)
 
     def _plan(
         self, plan: Plan | str | None, dims: int | None, shortlist: int | None, oversampling: float | None

@@ -188,7 +188,7 @@ def calibrate(
     chosen = cheapest[0]
     if timed:
         some = measure.questions.part(held_out[:TIMED_QUERIES])
-        cheapest = [replace(row, seconds=_seconds(index, row.plan, some, target.k)) for row in cheapest]
+        cheapest = _timed(index, cheapest, some, target.k)
         frontier = [next((new for new in cheapest if new.plan == row.plan), row) for row in frontier]
         chosen = cheapest[0]
         fastest = min(cheapest, key=lambda row: row.seconds or 0.0)
@@ -248,10 +248,17 @@ def _share(plan: float, full: float) -> float:
     return float(plan / full) if full else 1.0
 
 
-def _seconds(index: Index, plan: Plan, questions: Questions, k: int) -> float:
-    """The median time of one query at a time, one thread, after a run of all that warms up."""
-    index.search(questions.vectors, k, plan=plan)
-    return median(index.search(vector, k, plan=plan).seconds for vector in questions.vectors)
+def _timed(index: Index, rows: list[PlanTest], questions: Questions, k: int) -> list[PlanTest]:
+    """The median time of one query at a time, one thread; plans take turns, so that noise hits all alike."""
+    for row in rows:
+        index.search(questions.vectors, k, plan=row.plan)  # warms up
+    seconds = [
+        [index.search(vector, k, plan=row.plan).seconds for row in rows] for vector in questions.vectors
+    ]
+    return [
+        replace(row, seconds=median(times))
+        for row, times in zip(rows, zip(*seconds, strict=True), strict=True)
+    ]
 
 
 class _Steps:

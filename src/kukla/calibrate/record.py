@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from kukla.calibrate.questions import Questions
-from kukla.calibrate.result import Calibration
+from kukla.calibrate.result import Calibration, floor4
 from kukla.errors import ForeignFileError, InputError, KuklaError
 from kukla.evaluate.recall import exact_plan
 from kukla.plan import Plan
@@ -62,7 +62,19 @@ class CalibrationState:
     def __str__(self) -> str:
         found = self.calibration
         why = f": {'; '.join(self.reasons)}" if self.reasons else ""
-        return f"{found.target} on {found.population}, {self.state}{why}"
+        bound = f"at least {floor4(found.chosen.bound)} with {found.confidence:.4g} confidence"
+        estimated = " (estimated)" if found.estimated else ""
+        return f"{found.target} on {found.population}{estimated}: {found.plan}, {bound}; {self.state}{why}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        return {
+            "calibration": self.calibration.to_dict(),
+            "state": self.state,
+            "reasons": list(self.reasons),
+            "recall_then": self.recall_then,
+            "recall_now": self.recall_now,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,13 +156,13 @@ def entries(index: Index) -> list[Entry]:
         ) from None
 
 
-def states(index: Index) -> tuple[CalibrationState, ...]:
+def states(index: Index, *, search: bool = True) -> tuple[CalibrationState, ...]:
     """Check every stored calibration: by counting documents, and by searching with its stored queries."""
     result = []
     for entry in entries(index):
         reasons = _changes(index, entry)
         now = None
-        if len(index) >= entry.calibration.target.k:
+        if search and len(index) >= entry.calibration.target.k:
             now = _recall(index, entry)
             reasons += _drifted(index, entry)
         result.append(

@@ -12,7 +12,7 @@ from kukla.errors import InputError
 from kukla.plan import Plan
 from kukla.target import Target
 
-__all__ = ["Calibration", "PlanTest"]
+__all__ = ["Calibration", "PlanTest", "floor4"]
 
 
 @dataclass(frozen=True, slots=True)
