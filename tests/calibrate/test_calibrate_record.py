@@ -140,6 +140,23 @@ def test_a_setting_that_is_none_of_ours(calibrated: Index, draw: Draw) -> None:
         else:
             with pytest.raises(error, match="calibrate again"):
                 calibrated.calibration_state()
+    calibrated.calibrate(draw(200), target=TARGET, timed=False)
+    assert len(calibrated.calibration_state()) == 1
+
+
+def test_another_projection_metric_or_nesting_makes_it_stale(calibrated: Index, draw: Draw) -> None:
+    from kukla.storage.catalog import put_setting
+
+    stored = calibrated._store.catalog.settings()["calibration"]
+    stored["entries"][0]["key"] |= {"projection": "pca:0a1b2c3d", "kukla": "0.0.1"}
+    with calibrated._store.catalog.write() as connection:
+        put_setting(connection, "calibration", stored)
+    (state,) = calibrated.calibration_state()
+    assert state.state == "stale"
+    assert len(state.reasons) == 1
+    assert state.reasons[0].startswith("the projection was pca:0a1b2c3d, now identity")
+    with pytest.warns(StaleCalibrationWarning, match="projection"):
+        calibrated.search(draw(1), 5, target=TARGET)
 
 
 def change(path: Path, statement: str) -> None:

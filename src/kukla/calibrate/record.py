@@ -7,6 +7,7 @@ what it was measured on, and 32 of its queries to measure it again.
 from __future__ import annotations
 
 import base64
+import json
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -121,15 +122,19 @@ def keep(index: Index, calibration: Calibration, questions: Questions) -> None:
         "kth_std": float(kth.std(ddof=1)),
         "kth": [0.0] * len(rounded),
     }
-    entry = Entry(_key(index, calibration), calibration, drift)
+    entry = Entry(_key(index), calibration, drift)
     with index._store.snapshot() as (view, connection):
         drift["documents"] = view.count
         drift["newest_key"] = _newest_key(connection)
     drift["kth"] = _kth_scores(index, entry.questions(), k).tolist()
     drift["recall"] = _recall(index, entry)
-    kept = [other for other in entries(index) if other.place != entry.place]
-    values = [_to_dict(one) for one in (*kept, entry)]
-    with index._store.catalog.write() as connection:
+    with index._store.catalog.write() as connection:  # no other calibration comes between
+        try:
+            before = entries(index)
+        except ForeignFileError:  # whose message says to calibrate again
+            before = []
+        kept = [other for other in before if other.place != entry.place]
+        values = [_to_dict(one) for one in (*kept, entry)]
         put_setting(connection, SETTING, {"format": FORMAT, "entries": values})
 
 
@@ -180,7 +185,8 @@ def states(index: Index, *, search: bool = True) -> tuple[CalibrationState, ...]
 def plan_for(index: Index, target: Target | str, k: int) -> Plan:
     """The cheapest stored plan that is proven to reach a target.
 
-    Calibrations on given queries come before those on documents, newer before older. Warns with
+    Calibrations against exact search come before judged ones, on given queries before those on documents,
+    newer before older. Warns with
     :class:`StaleCalibrationWarning` where many documents came or went since.
 
     Raises
@@ -191,16 +197,17 @@ def plan_for(index: Index, target: Target | str, k: int) -> Plan:
     target = Target.of(target)
     if k != target.k:
         raise InputError(f"the target is {target}, but the search asks for k={k}: they must agree")
-    found = [entry for entry in _cached(index) if entry.calibration.target.name == target.name]
+    stored = _cached(index)
+    found = [pair for pair in stored if pair[0].calibration.target.name == target.name]
     if not found:
-        have = sorted({entry.calibration.target.name for entry in _cached(index)})
+        have = sorted({entry.calibration.target.name for entry, _ in stored})
         raise InputError(
             f"this index has no calibration of {target.name}"
             + (f" (it has {', '.join(have)})" if have else "")
             + f": run kukla calibrate {index.path} --target '{target}', or Index.calibrate"
         )
-    entry = max(enumerate(found), key=lambda pair: (not pair[1].calibration.estimated, pair[0]))[1]
-    reasons = _changes(index, entry)
+    found.sort(key=lambda pair: (not pair[0].calibration.judged, not pair[0].calibration.estimated))
+    entry, reasons = found[-1]  # sorting keeps the order of equals, oldest first
     if reasons:
         warnings.warn(
             f"the calibration of {entry.calibration.target.name} on {entry.calibration.population} is stale: "
@@ -211,23 +218,24 @@ def plan_for(index: Index, target: Target | str, k: int) -> Plan:
     return entry.calibration.plan_for(target)
 
 
-def _cached(index: Index) -> list[Entry]:
-    """The entries of the newest committed state, read once for each state."""
+def _cached(index: Index) -> list[tuple[Entry, list[str]]]:
+    """The entries of the newest committed state and what changed since, worked out once for each state."""
     with index._store.snapshot() as (view, _):
         pass
     if index._calibrations is None or index._calibrations[0] is not view:
-        index._calibrations = (view, entries(index))
-    found: list[Entry] = index._calibrations[1]
+        index._calibrations = (view, [(entry, _changes(index, entry)) for entry in entries(index)])
+    found: list[tuple[Entry, list[str]]] = index._calibrations[1]
     return found
 
 
 def _changes(index: Index, entry: Entry) -> list[str]:
     """What can be told without searching."""
-    reasons = []
-    for name, then in entry.key.items():
-        now = _key(index, entry.calibration)[name]
-        if name != "kukla" and now != then:
-            reasons.append(f"the {name} was {then}, now {now}")
+    now = _key(index)
+    reasons = [
+        f"the {name} was {entry.key[name]}, now {now[name]}"
+        for name in now
+        if name != "kukla" and entry.key[name] != now[name]
+    ]
     before = entry.drift["documents"]
     with index._store.snapshot() as (view, connection):
         (added,) = connection.execute(
@@ -255,12 +263,12 @@ def _drifted(index: Index, entry: Entry) -> list[str]:
     ]
 
 
-def _key(index: Index, calibration: Calibration) -> dict[str, Any]:
+def _key(index: Index) -> dict[str, Any]:
     settings = index._settings
     space, projection = settings.space, settings.projection
     return {
         "space": f"{space.provider}/{space.model}@{space.revision}, {space.dim} dims",
-        "projection": f"{projection.kind}:{text_checksum(str(projection.to_dict())):08x}",
+        "projection": f"{projection.kind}:{text_checksum(json.dumps(projection.to_dict())):08x}",
         "metric": settings.metric,
         "nesting": str(settings.nesting),
         "precisions": ", ".join(precision.value for precision in settings.precisions),
