@@ -12,11 +12,10 @@ from kukla import Index, Plan
 from kukla.calibrate import Calibration, PlanTest, calibrate
 from kukla.calibrate.bound import queries_needed
 from kukla.calibrate.candidates import Candidate, cheaper_stages, generate, sequence, shortlists, true_ranks
-from kukla.calibrate.price import Price, price
+from kukla.calibrate.price import Price, Prices
 from kukla.calibrate.questions import document_questions, given_questions
 from kukla.errors import InputError, VectorError, WriteError
 from kukla.evaluate import exact_answers
-from kukla.nesting import Nesting
 from kukla.target import Target
 
 from .conftest import DIM, Draw, make_draw, make_index
@@ -123,7 +122,7 @@ def test_estimates_of_one_and_two_stages_are_what_running_gives_and_of_three_nev
     questions = given_questions(own, make_draw(7)(60), False)
     truth = questions.truth(own, 5, 1)
     ranks = true_ranks(own, questions, truth, cheaper_stages(own), threads=1, step=lambda: None)
-    candidates = list(generate(own, ranks, 5))
+    candidates = list(generate(own, ranks, 5, Prices(own, 5)))
     assert {len(candidate.plan.stages) for candidate in candidates} == {1, 2, 3}
     rng = np.random.default_rng(0)
     for i in rng.choice(len(candidates), 60, replace=False):
@@ -144,17 +143,17 @@ def test_shortlists_are_round_and_ascend() -> None:
     assert shortlists(10, 5) == []
 
 
-def test_the_price_counts_cache_lines_of_candidates() -> None:
-    nesting = Nesting((16, 32))
-    one = price(Plan.parse("32:float32"), nesting, documents=1000, k=10, cosine=True)
-    assert one.bytes_moved == 1000 * 128
-    two = price(Plan.parse("16:binary@50 > 32:float32"), nesting, documents=1000, k=10, cosine=True)
-    assert two.bytes_moved == 1000 * 2 + 50 * 128
-    three = price(
-        Plan.parse("16:binary@50 > 16:int8@20 > 32:float32"), nesting, documents=1000, k=10, cosine=True
-    )
-    # Codes of 16 bytes, a scale and a norm: three lines each.
-    assert three.bytes_moved == 1000 * 2 + 50 * 3 * 64 + 20 * 128
+def test_the_price_counts_cache_lines_of_candidates(own: Index) -> None:
+    prices = Prices(own, 10)
+
+    def moved(plan: str) -> int:
+        return prices.of(Plan.parse(plan)).bytes_moved
+
+    assert moved("32:float32") == 600 * 128
+    assert moved("16:binary@50 > 32:float32") == 600 * 2 + 50 * 128
+    # Two shells with codes and scales, and a norm: five lines.
+    assert moved("16:binary@50 > 16:int8@20 > 32:float32") == 600 * 2 + 50 * 5 * 64 + 20 * 128
+    assert prices.resident_bytes(Plan.parse("16:int8@50 > 32:float32")) == 600 * (16 + 2 * 4 + 4)
 
 
 # Documents as queries

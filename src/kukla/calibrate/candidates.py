@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kukla.calibrate.price import Price, price
+from kukla.calibrate.price import Price, Prices
 from kukla.calibrate.questions import Questions
 from kukla.evaluate.recall import TOLERANCE, ExactAnswers, exact_plan
 from kukla.plan import Plan, Stage
@@ -120,10 +120,10 @@ def cheaper_stages(index: Index) -> list[Stage]:
     return sorted(cheaper, key=lambda stage: (stage.bits_per_vector, stage.dim))
 
 
-def generate(index: Index, ranks: dict[Stage, Ranks], k: int) -> Iterator[Candidate]:
+def generate(index: Index, ranks: dict[Stage, Ranks], k: int, prices: Prices) -> Iterator[Candidate]:
     """All candidates, in no order of use."""
     (final,) = exact_plan(index).stages
-    documents, cosine = len(index), index._settings.cosine
+    documents = len(index)
     wanted = min(k, documents)
     sizes = [size for size in shortlists(k, widest(index, k)) if size < documents]
 
@@ -131,7 +131,7 @@ def generate(index: Index, ranks: dict[Stage, Ranks], k: int) -> Iterator[Candid
         whole = found(1)
         return Candidate(
             plan,
-            price(plan, index.nesting, documents=documents, k=k, cosine=cosine),
+            prices.of(plan),
             whole,
             round(0.9 * whole + 0.07 * found(2) + 0.03 * found(4), 9),
         )

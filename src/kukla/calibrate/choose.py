@@ -24,13 +24,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kukla.calibrate.bound import check_confidence, learn_bet, lower_bound, queries_needed
-from kukla.calibrate.candidates import MOST_PLANS, Candidate, cheaper_stages, generate, sequence, true_ranks
+from kukla.calibrate.candidates import MOST_PLANS, cheaper_stages, generate, sequence, true_ranks
 from kukla.calibrate.measure import Measure, judged_measure, recall_measure
-from kukla.calibrate.price import Price, price
+from kukla.calibrate.price import Prices
 from kukla.calibrate.questions import Questions, document_questions, given_questions
 from kukla.calibrate.result import Calibration, PlanTest
 from kukla.checks import check_count
-from kukla.cost import bytes_per_row, format_bytes
+from kukla.cost import format_bytes
 from kukla.errors import InputError, WriteError
 from kukla.evaluate.recall import exact_plan
 from kukla.plan import Plan
@@ -142,10 +142,12 @@ def calibrate(
     asked = measure.questions.part(selection)
     truth = asked.truth(index, target.k, threads)
     ranks = true_ranks(index, asked, truth, stages, threads=threads, step=steps.one)
-    exact = _test(index, Candidate(exact_plan(index), _price(index, exact_plan(index), target.k), 1.0, 1.0))
+    prices = Prices(index, target.k)
+    exact = _row(exact_plan(index), prices)
     allowed = math.inf if max_memory is None else check_count(max_memory, what="max_memory")
-    fits = [c for c in generate(index, ranks, target.k) if _resident(index, c.plan) <= allowed]
-    order = sequence(fits, _price(index, exact.plan, target.k))
+    candidates = generate(index, ranks, target.k, prices)
+    fits = [one for one in candidates if prices.resident_bytes(one.plan) <= allowed]
+    order = sequence(fits, prices.of(exact.plan))
 
     frontier = [exact]
     for candidate in order:
@@ -153,7 +155,7 @@ def calibrate(
         values, full = measure.values(index, candidate.plan, held_out, threads)
         bet = learn_bet(learned, len(values), confidence, full=learned_full)
         row = replace(
-            _test(index, candidate),
+            _row(candidate.plan, prices),
             selection=_share(learned.mean(), learned_full.mean()),
             held_out=_share(values.mean(), full.mean()),
             bound=lower_bound(values, confidence, bet=bet, full=full),
@@ -221,23 +223,15 @@ def _split(
     return np.sort(shuffled[held:]), np.sort(shuffled[:held])
 
 
-def _price(index: Index, plan: Plan, k: int) -> Price:
-    return price(plan, index.nesting, documents=len(index), k=k, cosine=index._settings.cosine)
-
-
-def _resident(index: Index, plan: Plan) -> int:
-    return len(index) * bytes_per_row(plan.stages[0], index.nesting, cosine=index._settings.cosine)
-
-
-def _test(index: Index, candidate: Candidate) -> PlanTest:
+def _row(plan: Plan, prices: Prices) -> PlanTest:
     """The row of a plan before it was tested: what exact search keeps, by definition."""
-    first = candidate.plan.stages[0]
+    price = prices.of(plan)
     return PlanTest(
-        plan=candidate.plan,
-        bytes_moved=candidate.price.bytes_moved,
-        operations=candidate.price.operations,
-        resident_bytes=_resident(index, candidate.plan),
-        bytes_per_vector=bytes_per_row(first, index.nesting, cosine=index._settings.cosine),
+        plan=plan,
+        bytes_moved=price.bytes_moved,
+        operations=price.operations,
+        resident_bytes=prices.resident_bytes(plan),
+        bytes_per_vector=prices.bytes_per_vector(plan),
         selection=1.0,
         held_out=1.0,
         bound=1.0,

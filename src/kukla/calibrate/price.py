@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from kukla.cost import NORM_BYTES, bytes_per_row
 from kukla.nesting import Nesting
 from kukla.plan import Plan, Stage
 from kukla.precision import Precision
 
-__all__ = ["Price", "price"]
+if TYPE_CHECKING:
+    from kukla.index import Index
+
+__all__ = ["Price", "Prices"]
 
 LINE = 64
 
@@ -28,33 +31,62 @@ class Price:
     operations: int
 
 
-def price(plan: Plan, nesting: Nesting, *, documents: int, k: int, cosine: bool) -> Price:
-    """The price of one query over ``documents`` vectors."""
-    moved = operations = 0.0
-    scored = documents
-    for number, stage in enumerate(plan.stages):
-        if number == 0:
-            each: float = bytes_per_row(stage, nesting, cosine=cosine)
-        else:
-            each = sum(_touched(size) for size in _pieces(stage, nesting, cosine))
-        moved += scored * each
-        operations += scored * (-(-stage.dim // 64) if stage.precision is Precision.BINARY else stage.dim)
-        scored = min(stage.kept(k), scored)
-    return Price(round(moved), round(operations))
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One document in one stage: bytes in a scan, bytes of a candidate, operations."""
+
+    scanned: int
+    touched: float
+    operations: int
 
 
-def _pieces(stage: Stage, nesting: Nesting, cosine: bool) -> list[int]:
-    """Bytes of one document in each of the arrays that a stage reads."""
+class Prices:
+    """Prices of plans of an index for one query of ``k`` results."""
+
+    def __init__(self, index: Index, k: int) -> None:
+        self._index, self._k, self._documents = index, k, len(index)
+        self._rows: dict[tuple[int, Precision], _Row] = {}
+
+    def of(self, plan: Plan) -> Price:
+        """The price of one query."""
+        moved = operations = 0.0
+        scored = self._documents
+        for number, stage in enumerate(plan.stages):
+            row = self._row(stage)
+            moved += scored * (row.touched if number else row.scanned)
+            operations += scored * row.operations
+            scored = min(stage.kept(self._k), scored)
+        return Price(round(moved), round(operations))
+
+    def bytes_per_vector(self, plan: Plan) -> int:
+        """Bytes of one document that the first stage scans."""
+        return self._row(plan.stages[0]).scanned
+
+    def resident_bytes(self, plan: Plan) -> int:
+        """Bytes of all documents that the first stage scans, and so keeps in memory."""
+        return self._documents * self.bytes_per_vector(plan)
+
+    def _row(self, stage: Stage) -> _Row:
+        name = stage.dim, stage.precision
+        if name not in self._rows:
+            alone = self._index.explain(Plan([Stage(*name)]), documents=1)
+            pieces = _pieces(stage, self._index.nesting)
+            scanned = alone.resident_bytes
+            # What is left is the prefix norm, where the index divides by it: in an array of its own, too.
+            left = [scanned - sum(pieces)] if scanned > sum(pieces) else []
+            touched = sum(_touched(size) for size in (*pieces, *left))
+            self._rows[name] = _Row(scanned, touched, alone.operations)
+        return self._rows[name]
+
+
+def _pieces(stage: Stage, nesting: Nesting) -> list[int]:
+    """Bytes of one document in each of the arrays of codes and scales that a stage reads."""
     precision = stage.precision
     if precision.is_float:
-        sizes = [precision.bytes_for(stage.dim)]
-    else:
-        shells = [high - low for low, high in nesting.shells_of(stage.dim)]
-        sizes = [-(-width * precision.bits // 8) for width in shells]
-        if precision is Precision.INT8:
-            sizes += [4] * len(shells)  # scales lie in arrays of their own
-    needs_norm = cosine and stage.dim < nesting.full and precision is not Precision.BINARY
-    return [*sizes, NORM_BYTES] if needs_norm else sizes
+        return [precision.bytes_for(stage.dim)]
+    shells = [high - low for low, high in nesting.shells_of(stage.dim)]
+    sizes = [-(-width * precision.bits // 8) for width in shells]
+    return [*sizes, *([4] * len(shells) if precision is Precision.INT8 else [])]
 
 
 def _touched(size: int) -> float:
