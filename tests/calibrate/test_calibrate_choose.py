@@ -267,6 +267,23 @@ def test_copies_of_one_document_lose_nothing(tmp_path: Path, draw: Draw) -> None
             index.calibrate(target="recall@10>=0.9")
 
 
+def test_more_results_than_documents(tmp_path: Path, draw: Draw) -> None:
+    with make_index(tmp_path / "few.kukla", draw(5)) as index:
+        found = index.calibrate(draw(200), target="recall@10>=0.9", timed=False)
+        assert str(found.plan) == "8:binary"  # everything is found in any order
+        assert index.search(draw(2), 10, target="recall@10>=0.9").ids.shape == (2, 5)
+        exact = replace(found, plan=found.exact.plan)
+        assert "none was faster here" in str(exact)
+
+
+def test_nothing_but_exact_vectors(tmp_path: Path, draw: Draw) -> None:
+    with Index.create(tmp_path / "f.kukla", dim=DIM, nesting=(DIM,), precisions=["float32"]) as index:
+        index.add(draw(100))
+        found = index.calibrate(draw(200), target="recall@10>=0.9")
+        assert found.plan == found.exact.plan
+        assert "more queries may prove one" in str(found)
+
+
 def test_an_inner_product_index(tmp_path: Path, draw: Draw) -> None:
     with Index.create(tmp_path / "ip.kukla", dim=DIM, nesting=(8, 16, DIM), metric="ip") as index:
         index.add(draw(500) * np.linspace(0.5, 3, 500, dtype=np.float32)[:, None])

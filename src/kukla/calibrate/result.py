@@ -134,7 +134,9 @@ class Calibration:
             f"{format_bytes(row.resident_bytes)} for {self.documents:,} documents; a query moves "
             f"{format_bytes(row.bytes_moved)} ({self.bytes_saved:.1f}x less than exact search)",
         ]
-        if row is self.exact:
+        if row is self.exact and len(self.accepted(self.target.threshold)) > 1:
+            lines.append("this is exact search: cheaper plans reach the target too, and none was faster here")
+        elif row is self.exact:
             lines.append("no cheaper plan was proven to reach the target: this is exact search")
             if not self.judged:
                 fewest = queries_needed(self.target.threshold, self.confidence)
