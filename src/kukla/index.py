@@ -59,7 +59,7 @@ class Index:
         self._store = store
         self._settings = settings
         self._masks = MaskCache()
-        self._calibrations: Any = None  # of kukla.calibrate.record: the view they were read in, and they
+        self._calibrations: Any = None  # of kukla.calibrate.state: the view they were read in, and they
         self._embedder: Embedder | None = None
         if embedder is not None:
             self._attach(embedder)
@@ -467,7 +467,7 @@ class Index:
         if target is not None:
             if any(option is not None for option in (plan, dims, shortlist, oversampling)):
                 raise InputError("a target chooses the plan: give no plan, dims, shortlist or oversampling")
-            from kukla.calibrate.record import plan_for
+            from kukla.calibrate.state import plan_for
 
             plan = plan_for(self, target, k)
         chosen = self._plan(plan, dims, shortlist, oversampling)
@@ -508,7 +508,7 @@ class Index:
         Without ``search`` by its key and by counting documents alone; with it, also by exact searches for
         the 32 queries that were stored.
         """
-        from kukla.calibrate.record import states
+        from kukla.calibrate.state import states
 
         return states(self, search=search)
 

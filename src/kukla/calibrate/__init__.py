@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from kukla.calibrate.choose import calibrate
-from kukla.calibrate.record import CalibrationState, StaleCalibrationWarning
 from kukla.calibrate.result import Calibration, PlanTest
+from kukla.calibrate.state import CalibrationState, StaleCalibrationWarning
 
 __all__ = ["Calibration", "CalibrationState", "PlanTest", "StaleCalibrationWarning", "calibrate"]

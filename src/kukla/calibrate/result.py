@@ -138,7 +138,7 @@ class Calibration:
             lines.append("this is exact search: cheaper plans reach the target too, and none was faster here")
         elif row is self.exact:
             lines.append("no cheaper plan was proven to reach the target: this is exact search")
-            if not self.judged:
+            if not self.judged and len(self.frontier) > 1:
                 fewest = queries_needed(self.target.threshold, self.confidence)
                 lines.append(
                     f"more queries may prove one: {fewest:,} held out are needed where nothing is lost, "
