@@ -14,6 +14,7 @@ MODULES = [
     "kukla.nesting",
     "kukla.plan",
     "kukla.space",
+    "kukla.target",
 ]
 
 

@@ -32,7 +32,9 @@ from kukla.storage.files import create_folder, open_store
 from kukla.storage.store import Store, View
 
 if TYPE_CHECKING:
+    from kukla.calibrate import Calibration, CalibrationState
     from kukla.embed import Embedder
+    from kukla.target import Target
 
 __all__ = ["Index"]
 
@@ -57,6 +59,7 @@ class Index:
         self._store = store
         self._settings = settings
         self._masks = MaskCache()
+        self._calibrations: Any = None  # of kukla.calibrate.state: the view they were read in, and they
         self._embedder: Embedder | None = None
         if embedder is not None:
             self._attach(embedder)
@@ -418,6 +421,7 @@ class Index:
         k: int = 10,
         *,
         plan: Plan | str | None = None,
+        target: Target | str | None = None,
         dims: int | None = None,
         shortlist: int | None = None,
         oversampling: float | None = None,
@@ -435,6 +439,9 @@ class Index:
             Fewer are returned only when fewer match.
         plan : Plan or str, optional
             Default: the index's.
+        target : Target or str, optional
+            Instead of a plan: the cheapest that :meth:`calibrate` proved to reach it, for searches without
+            filter. ``k`` must be the target's.
         dims, shortlist, oversampling : optional
             Change the plan's first stage: see :meth:`Plan.adjust`.
         filter : mapping, optional
@@ -458,6 +465,12 @@ class Index:
         threads = check_count(threads, what="threads", most=1024)
         if space is not None:
             self.space.check_same(space, doing="searching")
+        if target is not None:
+            if any(option is not None for option in (plan, dims, shortlist, oversampling)):
+                raise InputError("a target chooses the plan: give no plan, dims, shortlist or oversampling")
+            from kukla.calibrate.state import plan_for
+
+            plan = plan_for(self, target, k)
         chosen = self._plan(plan, dims, shortlist, oversampling)
         vectors = self._query_vectors(queries)
         with self._store.snapshot() as (view, connection):
@@ -474,6 +487,39 @@ class Index:
         )
         return SearchResult(ids, scores, chosen, reports, time.perf_counter() - started)
 
+    def calibrate(
+        self, queries: Queries | None = None, *, target: Target | str, **options: Any
+    ) -> Calibration:
+        """Find the cheapest plan that reaches a target, prove it on held-out queries, and keep it.
+
+        Parameters
+        ----------
+        queries : str, sequence of str, or array of float (n_queries, dim), optional
+            Drawn as future queries will be. Without them documents are queries: an estimate.
+        target : Target or str
+            ``recall@10>=0.99``.
+        **options
+            Those of :func:`kukla.calibrate.calibrate`.
+
+        Raises
+        ------
+        InputError
+            Too few queries; the message says how many are needed.
+        """
+        from kukla.calibrate import calibrate
+
+        return calibrate(self, queries, target=target, **options)
+
+    def calibration_state(self, *, search: bool = True) -> tuple[CalibrationState, ...]:
+        """Whether each stored calibration is ``fresh`` or ``stale``, and why.
+
+        Without ``search`` by its key and by counting documents alone; with it, also by exact searches for
+        the 32 queries that were stored.
+        """
+        from kukla.calibrate.state import states
+
+        return states(self, search=search)
+
     def _plan(
         self, plan: Plan | str | None, dims: int | None, shortlist: int | None, oversampling: float | None
     ) -> Plan:
@@ -484,6 +530,10 @@ class Index:
 
     def _query_vectors(self, queries: Queries) -> NDArray[np.float32]:
         """Float32 rows in the stored space: projected, and of length 1 for cosine."""
+        return self._settings.stored(self._raw_queries(queries))
+
+    def _raw_queries(self, queries: Queries) -> NDArray[np.floating[Any]]:
+        """Rows ``(n_queries, dim)`` as the model made them: any float dtype, finite."""
         if isinstance(queries, str):
             queries = [queries]
         if isinstance(queries, Sequence) and queries and all(isinstance(query, str) for query in queries):
@@ -491,10 +541,10 @@ class Index:
                 if not text.strip():
                     raise InputError(f"query {row} is an empty text; a query needs at least one word")
             queries = self.embedder.encode_queries(cast("Sequence[str]", queries))
-        settings = self._settings
+        dim = self._settings.dim
         if isinstance(queries, Sequence) and not queries:
-            queries = np.empty((0, settings.dim), dtype=np.float32)
-        return settings.stored(np.atleast_2d(check_vectors(queries, dim=settings.dim, what="queries")))
+            queries = np.empty((0, dim), dtype=np.float32)
+        return np.atleast_2d(check_vectors(queries, dim=dim, what="queries"))
 
 
 def _many(ids: Ids) -> list[DocumentId]:

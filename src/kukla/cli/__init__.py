@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from kukla.cli.calibrate import calibrate
 from kukla.cli.common import CommandGroup
 from kukla.cli.compact import compact
 from kukla.cli.delete import delete
@@ -45,7 +46,7 @@ def cli() -> None:
     """Kukla: Matryoshka embeddings made safe and fast. One stored vector, every size."""
 
 
-for command in (index, search, info, get, delete, compact, explain, profile, fit, truncate, demo):
+for command in (index, search, info, get, delete, compact, explain, profile, fit, calibrate, truncate, demo):
     cli.add_command(command)
 
 

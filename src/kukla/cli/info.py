@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -28,11 +29,14 @@ def info(index_path: Path, as_json: bool, verify: bool) -> None:
     with Index.open(index_path, read_only=True) as index:
         found = index.info()
         verified = index.verify() if verify else None
+        calibrations = index.calibration_state(search=False)
     if as_json:
-        extra = {} if verified is None else {"verified_bytes": verified}
+        extra: dict[str, Any] = {} if verified is None else {"verified_bytes": verified}
+        extra["calibrations"] = [state.to_dict() for state in calibrations]
         print_json(found.to_dict() | extra)
         return
     pairs = _pairs(found)
+    pairs += [("calibration", str(state)) for state in calibrations]
     if verified is not None:
         pairs.append(("verified", f"{format_bytes(verified)}, all checksums match"))
     print_pairs(pairs)

@@ -47,6 +47,11 @@ Query = str | NDArray[np.floating[Any]]
 @click.argument("text", required=False)
 @click.option("-k", "k", type=click.IntRange(min=1), default=10, show_default=True, help="Results a query.")
 @plan_option
+@click.option(
+    "--target",
+    metavar="TARGET",
+    help="Instead of a plan: the cheapest that kukla calibrate proved to reach it, e.g. 'recall@10>=0.95'.",
+)
 @click.option("--dims", type=click.IntRange(min=1), help="Scan with prefixes of this length.")
 @click.option("--shortlist", type=click.IntRange(min=1), help="Candidates that the first stage keeps.")
 @click.option("--oversampling", type=click.FloatRange(min=1), help="The same as a multiple of k.")
@@ -64,6 +69,7 @@ def search(
     text: str | None,
     k: int,
     plan: str | None,
+    target: str | None,
     dims: int | None,
     shortlist: int | None,
     oversampling: float | None,
@@ -88,6 +94,7 @@ def search(
                 query,
                 k,
                 plan=plan,
+                target=target,
                 dims=dims,
                 shortlist=shortlist,
                 oversampling=oversampling,
