@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from kukla.errors import MissingExtraError, WriteError
 from kukla.evaluate.curves import CurveRow, Curves
+from kukla.evaluate.style import FAINT, INK, dress, save, two_panels
 from kukla.precision import Precision
 
 __all__ = ["draw_curves"]
@@ -22,8 +22,6 @@ _LOOKS = {
 # Near 1.0 all lines meet: there, their labels go to rows of their own, above and below it.
 _CROWDED_ABOVE = 0.92
 _LABEL_ROWS = {Precision.BINARY: 1, Precision.INT8: -1, Precision.FLOAT16: -2, Precision.FLOAT32: -2}
-_INK = "#333333"
-_FAINT = "#8c8c8c"
 
 
 def draw_curves(curves: Curves, path: str | Path, *, corpus: str = "documents") -> None:
@@ -44,15 +42,7 @@ def draw_curves(curves: Curves, path: str | Path, *, corpus: str = "documents") 
     WriteError
         The file cannot be written.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtraError("drawing the figure", "plot") from None
-    # Not pyplot: its global state and its choice of a window system are the caller's.
-    figure = Figure(figsize=(11.5, 5.2), dpi=150, facecolor="white", layout="constrained")
-    FigureCanvasAgg(figure)
-    left, right = figure.subplots(1, 2, sharey=True)
+    figure, left, right = two_panels(5.2)
     full = f"{curves.full_dim}:float32"
     _panel(left, curves.alone(), curves, "A prefix alone")
     _panel(
@@ -61,28 +51,23 @@ def draw_curves(curves: Curves, path: str | Path, *, corpus: str = "documents") 
         curves,
         f"A shortlist of {curves.shortlist}, rescored with full vectors ({full})",
     )
-    left.set_ylabel(f"recall@{curves.k}", color=_INK)
+    left.set_ylabel(f"recall@{curves.k}", color=INK)
     # Small scans find little, so the upper left is the corner where no line passes.
     left.legend(
         frameon=False, loc="upper left", bbox_to_anchor=(0, 0.94), title="precision", alignment="left",
-        labelcolor=_INK,
+        labelcolor=INK,
     )  # fmt: skip
     figure.suptitle(
         f"What a search finds when it reads less: {curves.documents:,} {corpus}, "
         f"{curves.queries:,} queries, k = {curves.k}",
         fontsize=12.5,
         fontweight="bold",
-        color=_INK,
+        color=INK,
     )
-    try:
-        figure.savefig(path, format="png")
-    except OSError as error:
-        raise WriteError(f"{path}: cannot be written: {error.strerror or error}") from error
+    save(figure, path)
 
 
 def _panel(axes: Any, rows: Sequence[CurveRow], curves: Curves, title: str) -> None:
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
-
     reference = 4 * curves.full_dim
     for precision, (colour, marker) in _LOOKS.items():
         line = sorted((row for row in rows if row.precision is precision), key=lambda row: row.dim)
@@ -92,8 +77,8 @@ def _panel(axes: Any, rows: Sequence[CurveRow], curves: Curves, title: str) -> N
         recalls = [point.recall for point in line]
         axes.plot(sizes, recalls, color=colour, marker=marker, markersize=5.5, linewidth=1.8, label=precision)
         _label_dims(axes, line, colour, row=_LABEL_ROWS[precision])
-    axes.axhline(1.0, color=_FAINT, linewidth=1, linestyle=(0, (4, 3)), zorder=0)
-    axes.axvline(reference, color=_FAINT, linewidth=1, linestyle=(0, (4, 3)), zorder=0)
+    axes.axhline(1.0, color=FAINT, linewidth=1, linestyle=(0, (4, 3)), zorder=0)
+    axes.axvline(reference, color=FAINT, linewidth=1, linestyle=(0, (4, 3)), zorder=0)
     axes.annotate(
         f"full vectors\n{curves.full_dim}:float32",
         (reference, 0.02),
@@ -102,25 +87,20 @@ def _panel(axes: Any, rows: Sequence[CurveRow], curves: Curves, title: str) -> N
         textcoords="offset points",
         ha="right",
         fontsize=8,
-        color=_FAINT,
+        color=FAINT,
     )
-    axes.set_title(title, fontsize=10.5, color=_INK)
-    axes.set_xlabel("bytes scanned per vector (log scale)", color=_INK)
-    axes.set_xscale("log", base=2)
     smallest = min((row.bytes_per_vector for row in curves.rows), default=1)
-    axes.set_xlim(smallest / 1.5, reference * 1.5)
     ticks = [2**power for power in range(0, 40) if smallest / 1.5 <= 2**power <= reference * 1.5]
-    axes.xaxis.set_major_locator(FixedLocator(ticks))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda size, _: f"{size:,.0f}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    dress(
+        axes,
+        title=title,
+        xlabel="bytes scanned per vector (log scale)",
+        ticks=ticks,
+        label=lambda size: f"{size:,.0f}",
+    )
+    axes.set_xlim(smallest / 1.5, reference * 1.5)
     lowest = min((row.recall for row in curves.rows), default=0.0)
     axes.set_ylim(max(0.0, lowest - 0.12), 1.07)
-    axes.grid(axis="y", color="#e3e3e3", linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=_INK, length=0)
-    for side in ("top", "right", "left"):
-        axes.spines[side].set_visible(False)
-    axes.spines["bottom"].set_color(_FAINT)
 
 
 def _label_dims(axes: Any, line: Sequence[CurveRow], colour: str, *, row: int) -> None:
