@@ -23,9 +23,10 @@ from kukla.plan import Plan
 from kukla.precision import Precision
 from kukla.progress import Progress
 from kukla.projection import Projection
-from kukla.search.execute import execute
+from kukla.search.certify import probe_plan
 from kukla.search.masks import MaskCache
 from kukla.search.result import SearchResult
+from kukla.search.run import run
 from kukla.settings import Metric, Settings
 from kukla.space import Space
 from kukla.storage.files import create_folder, open_store
@@ -426,6 +427,7 @@ class Index:
         shortlist: int | None = None,
         oversampling: float | None = None,
         filter: Filter | None = None,  # noqa: A002 - the field's word for it
+        certify: bool = False,
         space: Space | None = None,
         threads: int = 1,
     ) -> SearchResult:
@@ -446,6 +448,10 @@ class Index:
             Change the plan's first stage: see :meth:`Plan.adjust`.
         filter : mapping, optional
             See :mod:`kukla.filters`. Applied before the first stage: ``k`` results whenever ``k`` match.
+        certify : bool
+            Go on after the plan until the answer is proven: the ids and scores that an exact search
+            returns, always. What that cost is in the result's ``proof``. Without a plan or a target, the
+            plan is one that is cheap to prove.
         space : Space, optional
             Who made the query vectors: refused unless it is the index's space.
         threads : int
@@ -465,27 +471,33 @@ class Index:
         threads = check_count(threads, what="threads", most=1024)
         if space is not None:
             self.space.check_same(space, doing="searching")
+        adjusted = any(option is not None for option in (plan, dims, shortlist, oversampling))
+        promise = None
         if target is not None:
-            if any(option is not None for option in (plan, dims, shortlist, oversampling)):
+            if adjusted:
                 raise InputError("a target chooses the plan: give no plan, dims, shortlist or oversampling")
-            from kukla.calibrate.state import plan_for
+            from kukla.calibrate.state import promised
 
-            plan = plan_for(self, target, k)
+            plan, promise = promised(self, target, k)
+        elif certify and not adjusted:
+            plan = probe_plan(self._settings.layout)
         chosen = self._plan(plan, dims, shortlist, oversampling)
         vectors = self._query_vectors(queries)
         with self._store.snapshot() as (view, connection):
             masks = self._masks.masks(filter, view, connection)
-        ids, scores, reports = execute(
+        return run(
             chosen,
             vectors,
             k,
             view,
             masks,
-            self.nesting,
+            self._settings.layout,
             renormalise=self._settings.renormalises_prefixes,
+            proof=certify,
+            promise=promise if filter is None else None,
             threads=threads,
+            started=started,
         )
-        return SearchResult(ids, scores, chosen, reports, time.perf_counter() - started)
 
     def calibrate(
         self, queries: Queries | None = None, *, target: Target | str, **options: Any

@@ -26,13 +26,27 @@ def query(tmp_path: Path, vectors: np.ndarray) -> Path:
 def test_vectors_of_a_file_find_themselves(invoke: Invoke, numbered: Path, query: Path) -> None:
     result = invoke("search", numbered, "--vector", query, "-k", 2, "--json")
     first, second = map(json.loads, result.stdout.splitlines())
-    assert set(first) == {"query", "plan", "results", "stages", "seconds"}
+    assert set(first) == {"query", "plan", "results", "stages", "certificate", "proof", "seconds"}
     assert first["query"] is None
     assert first["results"][0] == {
         "id": 3, "score": pytest.approx(1, abs=1e-5), "text": "text 3", "metadata": {"year": 1993},
     }  # fmt: skip
     assert second["results"][0]["id"] == 8
     assert [stage["scored"] for stage in first["stages"]] == [50, 8]
+
+
+def test_how_sure_an_answer_is(invoke: Invoke, numbered: Path, query: Path) -> None:
+    lossy = ("search", numbered, "--vector", query, "-k", 2, "--plan", "16:binary")
+    guess, _ = map(json.loads, invoke(*lossy, "--json").stdout.splitlines())
+    assert guess["certificate"] == {"kind": "none", "recall": 0.0, "probability": 0.0}
+    assert guess["proof"] is None
+    assert "plan 16:binary, not certified" in invoke(*lossy).stdout
+    proven, _ = map(json.loads, invoke(*lossy, "--certify", "--json").stdout.splitlines())
+    assert proven["certificate"] == {"kind": "exact", "recall": 1.0, "probability": 1.0}
+    assert proven["proof"]["steps"][-1]["stage"] == "64:float32"
+    exact, _ = map(json.loads, invoke(*lossy[:-1], "64:float32", "--json").stdout.splitlines())
+    assert proven["results"] == exact["results"]
+    assert ", exact" in invoke(*lossy, "--certify").stdout
 
 
 def test_a_json_array_on_standard_input_is_a_query(kukla: Kukla, numbered: Path, vectors: np.ndarray) -> None:

@@ -26,6 +26,7 @@ import numpy as np
 from kukla.calibrate.bound import check_confidence, learn_bet, lower_bound, queries_needed
 from kukla.calibrate.candidates import MOST_PLANS, cheaper_stages, generate, sequence, true_ranks
 from kukla.calibrate.measure import Measure, judged_measure, recall_measure
+from kukla.calibrate.per_query import RecallByGap
 from kukla.calibrate.price import Prices
 from kukla.calibrate.questions import Questions, document_questions, given_questions
 from kukla.calibrate.result import Calibration, PlanTest
@@ -151,14 +152,17 @@ def calibrate(
 
     frontier = [exact]
     for candidate in order:
-        learned, learned_full = measure.values(index, candidate.plan, selection, threads)
-        values, full = measure.values(index, candidate.plan, held_out, threads)
-        bet = learn_bet(learned, len(values), confidence, full=learned_full)
+        learned = measure.values(index, candidate.plan, selection, threads)
+        tested = measure.values(index, candidate.plan, held_out, threads)
+        bet = learn_bet(learned.values, len(held_out), confidence, full=learned.full)
         row = replace(
             _row(candidate.plan, prices),
-            selection=_share(learned.mean(), learned_full.mean()),
-            held_out=_share(values.mean(), full.mean()),
-            bound=lower_bound(values, confidence, bet=bet, full=full),
+            selection=_share(learned.values.mean(), learned.full.mean()),
+            held_out=_share(tested.values.mean(), tested.full.mean()),
+            bound=lower_bound(tested.values, confidence, bet=bet, full=tested.full),
+            per_query=None
+            if queries is None or qrels is not None
+            else RecallByGap.learn(learned.gaps, tested.gaps, tested.values, target.k),
         )
         frontier.append(row)
         steps.one()

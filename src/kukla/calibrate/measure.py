@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +19,22 @@ from kukla.target import Target
 if TYPE_CHECKING:
     from kukla.index import Index
 
-__all__ = ["Measure", "Qrels", "judged_measure", "recall_measure"]
+__all__ = ["Measure", "Measured", "Qrels", "judged_measure", "recall_measure"]
 
 Values = NDArray[np.float64]
 Qrels = Mapping[str, Mapping[DocumentId, int]]
+
+
+class Measured(NamedTuple):
+    """What each query got, arrays ``(n,)``.
+
+    ``values`` are the plan's, ``full`` those of full vectors, both in 0..1; ``gaps`` those of
+    :class:`kukla.search.certificate.Evidence`.
+    """
+
+    values: Values
+    full: Values
+    gaps: Values
 
 
 class Measure(Protocol):
@@ -30,10 +42,8 @@ class Measure(Protocol):
 
     questions: Questions
 
-    def values(
-        self, index: Index, plan: Plan, rows: NDArray[np.int64], threads: int
-    ) -> tuple[Values, Values]:
-        """The plan's value and full vectors' value of these queries: two arrays ``(len(rows),)`` in 0..1."""
+    def values(self, index: Index, plan: Plan, rows: NDArray[np.int64], threads: int) -> Measured:
+        """The values of these queries."""
         ...
 
 
@@ -41,13 +51,11 @@ class _Recall:
     def __init__(self, questions: Questions, truth: ExactAnswers) -> None:
         self.questions, self._truth = questions, truth
 
-    def values(
-        self, index: Index, plan: Plan, rows: NDArray[np.int64], threads: int
-    ) -> tuple[Values, Values]:
-        found = self.questions.part(rows).find(index, self._truth.k, plan, threads)
+    def values(self, index: Index, plan: Plan, rows: NDArray[np.int64], threads: int) -> Measured:
+        found, gaps = self.questions.part(rows).find_with_gaps(index, self._truth.k, plan, threads)
         truth = ExactAnswers(self._truth.ids[rows], self._truth.scores[rows], self._truth.k)
         recall = truth.recall(found)
-        return recall, np.ones_like(recall)
+        return Measured(recall, np.ones_like(recall), gaps)
 
 
 def recall_measure(index: Index, questions: Questions, k: int, threads: int) -> Measure:
@@ -64,23 +72,22 @@ class _Judged:
         k = target.k
         self._measure = {"ndcg": f"ndcg_cut_{k}", "recall": f"recall_{k}", "mrr": "recip_rank"}[target.metric]
 
-    def values(
-        self, index: Index, plan: Plan, rows: NDArray[np.int64], threads: int
-    ) -> tuple[Values, Values]:
+    def values(self, index: Index, plan: Plan, rows: NDArray[np.int64], threads: int) -> Measured:
         if self._full is None:
             everything = np.arange(len(self.questions))
-            self._full = self._of(index, exact_plan(index), everything, threads)
-        return self._of(index, plan, rows, threads), self._full[rows]
+            self._full, _ = self._of(index, exact_plan(index), everything, threads)
+        values, gaps = self._of(index, plan, rows, threads)
+        return Measured(values, self._full[rows], gaps)
 
-    def _of(self, index: Index, plan: Plan, rows: NDArray[np.int64], threads: int) -> Values:
-        found = self.questions.part(rows).find(index, self._target.k, plan, threads)
+    def _of(self, index: Index, plan: Plan, rows: NDArray[np.int64], threads: int) -> tuple[Values, Values]:
+        found, gaps = self.questions.part(rows).find_with_gaps(index, self._target.k, plan, threads)
         run = {
             # Ranks as scores: trec_eval orders equal scores by name, where Kukla's order is by id.
             self._names[row]: {str(id_): float(len(ids) - rank) for rank, id_ in enumerate(ids.tolist())}
             for row, ids in zip(rows, found, strict=True)
         }
         values = self._evaluator.evaluate(run)
-        return np.array([values[self._names[row]][self._measure] for row in rows])
+        return np.array([values[self._names[row]][self._measure] for row in rows]), gaps
 
 
 def judged_measure(

@@ -54,10 +54,15 @@ class Questions:
 
     def find(self, index: Index, k: int, plan: Plan, threads: int) -> NDArray[Any]:
         """Ids ``(n, min(k, others))`` of the best ``k`` by ``plan``, best first."""
-        if self.own is None:
-            return index.search(self.vectors, k, plan=plan, threads=threads).ids
-        ids = index.search(self.vectors, k + 1, plan=plan, threads=threads).ids
-        return _others(ids, ids, self.own)
+        return self.find_with_gaps(index, k, plan, threads)[0]
+
+    def find_with_gaps(
+        self, index: Index, k: int, plan: Plan, threads: int
+    ) -> tuple[NDArray[Any], NDArray[np.float64]]:
+        """The same, and the gaps of the searches: :meth:`kukla.search.certificate.Evidence.gaps`."""
+        found = index.search(self.vectors, k + (self.own is not None), plan=plan, threads=threads)
+        ids = found.ids if self.own is None else _others(found.ids, found.ids, self.own)
+        return ids, found.evidence.gaps()
 
     def truth(self, index: Index, k: int, threads: int) -> ExactAnswers:
         """What exact search finds."""

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from kukla.calibrate.bound import queries_needed
+from kukla.calibrate.per_query import RecallByGap
 from kukla.cost import format_bytes
 from kukla.errors import InputError
 from kukla.plan import Plan
@@ -22,7 +23,8 @@ class PlanTest:
     ``bytes_moved`` and ``operations`` are those of :mod:`kukla.calibrate.price`, a query; ``resident_bytes``
     what the first stage scans; ``selection`` and ``held_out`` the means on the two parts of the queries (of
     recall, or of the share of what full vectors reach); ``bound`` the lower confidence bound on the held-out
-    part; ``seconds`` the median time of a query, measured for the cheapest few.
+    part; ``seconds`` the median time of a query, measured for the cheapest few; ``per_query`` what is known
+    of single queries, where recall was measured on real ones.
     """
 
     plan: Plan
@@ -34,6 +36,7 @@ class PlanTest:
     held_out: float
     bound: float
     seconds: float | None = None
+    per_query: RecallByGap | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +123,10 @@ class Calibration:
             return self.plan
         return min(self.accepted(target.threshold), key=lambda row: (row.bytes_moved, row.operations)).plan
 
+    def promise(self, plan: Plan) -> RecallByGap | None:
+        """What is known of single queries that run one of the plans."""
+        return next((row.per_query for row in self.frontier if row.plan == plan), None)
+
     def summary(self) -> list[str]:
         """In words, a sentence a line."""
         row, what = self.chosen, self.target.name
@@ -183,7 +190,13 @@ class Calibration:
         """A calibration as :meth:`to_dict` gives it."""
         known = {name: values[name] for name in cls.__slots__}
         frontier = tuple(
-            PlanTest(**{name: row[name] for name in PlanTest.__slots__} | {"plan": Plan.parse(row["plan"])})
+            PlanTest(
+                **{name: row[name] for name in PlanTest.__slots__ if name != "per_query"}
+                | {
+                    "plan": Plan.parse(row["plan"]),
+                    "per_query": RecallByGap.from_dict(row.get("per_query")),  # not in the first ones
+                }
+            )
             for row in values["frontier"]
         )
         known |= {

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from kukla.calibrate.per_query import RecallByGap
 from kukla.calibrate.record import Entry, entries, key_of, kth_scores, stored_recall
 from kukla.calibrate.result import Calibration, floor4
 from kukla.errors import InputError
@@ -17,7 +18,7 @@ from kukla.target import Target
 if TYPE_CHECKING:
     from kukla.index import Index
 
-__all__ = ["CalibrationState", "StaleCalibrationWarning", "plan_for", "states"]
+__all__ = ["CalibrationState", "StaleCalibrationWarning", "promised", "states"]
 
 MOST_CHANGED = 0.1
 MOST_ERRORS = 3.0
@@ -80,8 +81,8 @@ def states(index: Index, *, search: bool = True) -> tuple[CalibrationState, ...]
     return tuple(result)
 
 
-def plan_for(index: Index, target: Target | str, k: int) -> Plan:
-    """The cheapest stored plan that is proven to reach a target.
+def promised(index: Index, target: Target | str, k: int) -> tuple[Plan, RecallByGap | None]:
+    """The cheapest stored plan that is proven to reach a target, and what is known of single queries.
 
     Calibrations against exact search come before judged ones, on given queries before those on documents,
     newer before older. Warns with
@@ -113,7 +114,8 @@ def plan_for(index: Index, target: Target | str, k: int) -> Plan:
             StaleCalibrationWarning,
             stacklevel=3,
         )
-    return entry.calibration.plan_for(target)
+    plan = entry.calibration.plan_for(target)
+    return plan, None if reasons else entry.calibration.promise(plan)
 
 
 def _cached(index: Index) -> list[tuple[Entry, list[str]]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from kukla.document import Document
 from kukla.errors import InputError
 from kukla.index import Index
 from kukla.readers import read_vectors
-from kukla.search.result import SearchResult
+from kukla.search.result import ProofReport, SearchResult
 
 __all__ = ["print_ranking", "search"]
 
@@ -41,7 +42,7 @@ Query = str | NDArray[np.floating[Any]]
     epilog="\b\nExamples:\n  kukla search my.kukla 'read a file line by line'\n"
     "  kukla search my.kukla 'sort a list' -k 3 --filter kind=function --json\n"
     "  kukla search my.kukla --plan '128:binary@200 > 512:float32' - < questions.txt\n"
-    "  kukla search vectors.kukla --vector query.npy\n\nExits with 3 when no query found anything.",
+    "  kukla search vectors.kukla --vector query.npy --certify\n\nExits with 3 when no query found anything.",
 )
 @index_argument
 @click.argument("text", required=False)
@@ -56,6 +57,9 @@ Query = str | NDArray[np.floating[Any]]
 @click.option("--shortlist", type=click.IntRange(min=1), help="Candidates that the first stage keeps.")
 @click.option("--oversampling", type=click.FloatRange(min=1), help="The same as a multiple of k.")
 @filter_option
+@click.option(
+    "--certify", is_flag=True, help="Go on until the answer is proven to be that of an exact search."
+)
 @click.option(
     "--vector",
     "vector_path",
@@ -74,6 +78,7 @@ def search(
     shortlist: int | None,
     oversampling: float | None,
     filters: tuple[str, ...],
+    certify: bool,
     vector_path: str | None,
     threads: int,
     as_json: bool,
@@ -99,6 +104,7 @@ def search(
                 shortlist=shortlist,
                 oversampling=oversampling,
                 filter=matching,
+                certify=certify,
                 threads=threads,
             )
             documents = index.get(result.ids[0].tolist())
@@ -159,18 +165,16 @@ def _json(query: Query, result: SearchResult, documents: list[Document]) -> dict
             }
             for document, score in zip(documents, result.scores[0], strict=True)
         ],
-        "stages": [
-            {
-                "stage": str(report.stage),
-                "scored": report.scored,
-                "kept": report.kept,
-                "bytes_read": report.bytes_read,
-                "seconds": report.seconds,
-            }
-            for report in result.stages
-        ],
+        "stages": [asdict(report) | {"stage": str(report.stage)} for report in result.stages],
+        "certificate": asdict(result.certificates()[0]),
+        "proof": None if result.proof is None else _proof(result.proof),
         "seconds": result.seconds,
     }
+
+
+def _proof(proof: ProofReport) -> dict[str, Any]:
+    steps = [asdict(step) | {"stage": str(step.stage)} for step in proof.steps]
+    return {"corrected": proof.changed > 0, "steps": steps, "seconds": proof.seconds}
 
 
 def print_ranking(documents: Sequence[Document], scores: Sequence[float]) -> None:
@@ -190,6 +194,6 @@ def print_ranking(documents: Sequence[Document], scores: Sequence[float]) -> Non
 def _print_cost(result: SearchResult) -> None:
     print_styled(
         f"{result.scanned:,} scanned, {result.rescored:,} rescored, {format_bytes(result.bytes_read)} read, "
-        f"{result.seconds * 1e3:.1f} ms, plan {result.plan}",
+        f"{result.seconds * 1e3:.1f} ms, plan {result.plan}, {result.certificates()[0]}",
         "dim",
     )

@@ -1,4 +1,4 @@
-"""Kernels: scan all rows for the best few, score given rows, select, pool.
+"""Kernels: scan all rows for the best few, score given rows, bound, select, pool.
 
 Every function checks its arguments and then runs one implementation: the NumPy reference, which is the
 specification, or native code for the instruction set that `active` names. n is the number of documents, nq of
@@ -25,11 +25,15 @@ import numpy.typing as npt
 from kukla.errors import VectorError
 from kukla.kernels import checks, dispatch, reference
 from kukla.kernels.dispatch import active, available, use
+from kukla.kernels.reach import Checkpoint, Reached, reach_int8
 
 __all__ = [
+    "Checkpoint",
+    "Reached",
     "active",
     "available",
     "pool_rows",
+    "reach_int8",
     "scan_binary",
     "scan_float",
     "scan_int8",

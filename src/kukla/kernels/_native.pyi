@@ -68,5 +68,20 @@ def score_float(
     threads: int,
     scores: F32,
 ) -> None: ...
+def reach_int8(
+    isa: str,
+    shells: Sequence[Array],
+    scales: Sequence[Array],
+    query_codes: Sequence[Array],
+    query_scales: Array,
+    margins: Array,
+    thresholds: Array,
+    starts: Array,
+    checkpoints: Sequence[int],
+    norms: Sequence[Array | None],
+    query_tails: Array,
+    mask: Array | None,
+    threads: int,
+) -> tuple[Array, Array, Array]: ...
 def top_k(scores: Array, rows: Array, out_rows: I64, out_scores: F32) -> None: ...
 def pool_rows(isa: str, vectors: Array, scales: Array, ids: Array, offsets: Array, out: F32) -> None: ...

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,16 +18,36 @@ from kukla import kernels
 from kukla.cost import bytes_per_row
 from kukla.nesting import Nesting
 from kukla.plan import Plan
+from kukla.search.masks import count_allowed
 from kukla.search.result import StageReport
 from kukla.search.stages import Mask, Rows, Scorer, Scores, make_scorer
 from kukla.storage.store import View
 
-__all__ = ["execute"]
+__all__ = ["Found", "best", "execute", "ids_of", "rescore"]
 
 CANDIDATES = 1 << 22
 """So many candidates, over all queries and segments, are held at a time: about 100 MB with their scores."""
 
-Found = tuple[NDArray[Any], Scores, tuple[StageReport, ...]]
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """What a plan found.
+
+    Parameters
+    ----------
+    rows : ndarray of int64, shape (n_queries, min(k, allowed rows))
+        Numbered over all segments, best first.
+    scores : ndarray of float32, same shape
+    reports : tuple of StageReport
+    cuts : ndarray of float32, shape (stages, n_queries)
+        The worst score that a stage kept: no candidate that it dropped scored more. ``-inf`` where it
+        dropped none.
+    """
+
+    rows: Rows
+    scores: Scores
+    reports: tuple[StageReport, ...]
+    cuts: NDArray[np.float32]
 
 
 def execute(
@@ -54,21 +75,16 @@ def execute(
 
     Returns
     -------
-    ids : ndarray, shape (n_queries, min(k, allowed rows))
-    scores : ndarray of float32, same shape
-    reports : tuple of StageReport
+    Found
     """
     if not view.segments:
-        empty = tuple(StageReport(stage, 0, 0, 0, 0.0) for stage in plan.stages)
-        return (
+        return Found(
             np.empty((len(queries), 0), dtype=np.int64),
             np.empty((len(queries), 0), dtype=np.float32),
-            empty,
+            tuple(StageReport(stage, 0, 0, 0, 0.0) for stage in plan.stages),
+            np.full((len(plan.stages), len(queries)), -np.inf, dtype=np.float32),
         )
-    allowed = sum(
-        segment.rows if mask is None else int(np.count_nonzero(mask))
-        for segment, mask in zip(view.segments, masks, strict=True)
-    )
+    allowed = count_allowed(view, masks)
     first = min(plan.stages[0].kept(k), allowed)
     candidates = sum(min(first, segment.rows) for segment in view.segments)
     step = max(1, CANDIDATES // max(1, candidates))
@@ -78,8 +94,12 @@ def execute(
     ]
     if len(parts) == 1:
         return parts[0]
-    ids, scores, reports = zip(*parts, strict=True)
-    return np.concatenate(ids), np.concatenate(scores), tuple(map(_summed, zip(*reports, strict=True)))
+    return Found(
+        np.concatenate([part.rows for part in parts]),
+        np.concatenate([part.scores for part in parts]),
+        tuple(map(_summed, zip(*(part.reports for part in parts), strict=True))),
+        np.concatenate([part.cuts for part in parts], axis=1),
+    )
 
 
 def _summed(reports: Sequence[StageReport]) -> StageReport:
@@ -107,6 +127,7 @@ def _run(
     starts = view.starts
     rows: Rows = np.empty((len(queries), 0), dtype=np.int64)
     scores: Scores = np.empty(rows.shape, dtype=np.float32)
+    cuts = np.full((len(plan.stages), len(queries)), -np.inf, dtype=np.float32)
     reports = []
     for i, stage in enumerate(plan.stages):
         started = time.perf_counter()
@@ -117,9 +138,11 @@ def _run(
             rows, scores = _scan(scorer, view, masks, starts, keep, threads)
         else:
             scored = rows.shape[1]
-            scores = _rescore(scorer, rows, view, starts, threads)
+            scores = rescore(scorer, rows, view, starts, threads)
         if i > 0 or len(view.segments) > 1:  # the scan of one segment comes sorted and cut
-            rows, scores = _best(rows, scores, keep, view, starts, ordered=i == len(plan.stages) - 1)
+            rows, scores = best(rows, scores, keep, view, ordered=i == len(plan.stages) - 1)
+        if 0 < keep < scored:
+            cuts[i] = scores.min(axis=1)
         reports.append(
             StageReport(
                 stage=stage,
@@ -129,7 +152,7 @@ def _run(
                 seconds=time.perf_counter() - started,
             )
         )
-    return _ids(view, starts, rows), scores, tuple(reports)
+    return Found(rows, scores, tuple(reports), cuts)
 
 
 def _scan(
@@ -142,7 +165,8 @@ def _scan(
     return np.concatenate(rows, axis=1), np.concatenate([part for _, part in found], axis=1)
 
 
-def _rescore(scorer: Scorer, rows: Rows, view: View, starts: Rows, threads: int) -> Scores:
+def rescore(scorer: Scorer, rows: Rows, view: View, starts: Rows, threads: int) -> Scores:
+    """Scores of rows ``(n_queries, m)`` numbered over all segments."""
     if len(view.segments) == 1:
         return scorer.score(view.segments[0], np.ascontiguousarray(rows), threads)
     scores: Scores = np.empty(rows.shape, dtype=np.float32)
@@ -166,9 +190,7 @@ def _rescore(scorer: Scorer, rows: Rows, view: View, starts: Rows, threads: int)
     return scores
 
 
-def _best(
-    rows: Rows, scores: Scores, keep: int, view: View, starts: Rows, *, ordered: bool
-) -> tuple[Rows, Scores]:
+def best(rows: Rows, scores: Scores, keep: int, view: View, *, ordered: bool) -> tuple[Rows, Scores]:
     """The best ``keep`` of each query: by descending score, then ascending id; sorted if ``ordered``."""
     best_rows, best_scores = kernels.top_k(scores, rows, keep)
     if keep == 0 or len(view.segments) == 1:
@@ -179,16 +201,16 @@ def _best(
         redo |= (best_scores[:, 1:] == best_scores[:, :-1]).any(axis=1)
     for i in np.flatnonzero(redo):
         line = np.where(np.isnan(scores[i]), -np.inf, scores[i])  # NaN comes from damaged bytes only: last
-        chosen = _select(rows[i], line, keep, view, starts)
+        chosen = _select(rows[i], line, keep, view)
         if ordered:
-            ids = _ids(view, starts, rows[i][chosen])
+            ids = ids_of(view, rows[i][chosen])
             ranks = np.argsort(np.argsort(ids, kind="stable"))
             chosen = chosen[np.lexsort((ranks, -line[chosen]))]
         best_rows[i], best_scores[i] = rows[i][chosen], scores[i][chosen]
     return best_rows, best_scores
 
 
-def _select(rows: Rows, scores: Scores, keep: int, view: View, starts: Rows) -> NDArray[np.int64]:
+def _select(rows: Rows, scores: Scores, keep: int, view: View) -> NDArray[np.int64]:
     """Which ``keep`` are best; of those that tie for the last places, the ones with the smallest ids."""
     if keep >= len(scores):
         return np.arange(len(scores))
@@ -197,12 +219,13 @@ def _select(rows: Rows, scores: Scores, keep: int, view: View, starts: Rows) -> 
     tied = np.flatnonzero(scores == threshold)
     wanted = keep - len(above)
     if len(tied) > wanted:
-        tied = tied[np.argsort(_ids(view, starts, rows[tied]), kind="stable")[:wanted]]
+        tied = tied[np.argsort(ids_of(view, rows[tied]), kind="stable")[:wanted]]
     return np.concatenate([above, tied])
 
 
-def _ids(view: View, starts: Rows, rows: Rows) -> NDArray[Any]:
+def ids_of(view: View, rows: Rows) -> NDArray[Any]:
     """The ids of rows numbered over all segments, in the shape of ``rows``."""
+    starts = view.starts
     if len(view.segments) == 1:
         return view.segments[0].ids(rows)
     integer = bool(view.segments) and view.segments[0].integer_ids

@@ -14,7 +14,7 @@ from kukla.filters import Filter, compile_filter
 from kukla.search.stages import Mask
 from kukla.storage.store import View
 
-__all__ = ["MaskCache"]
+__all__ = ["MaskCache", "count_allowed"]
 
 CACHED_FILTERS = 16
 
@@ -48,6 +48,14 @@ class MaskCache:
                 self._masks.popitem(last=False)
         self._masks.move_to_end(name)
         return self._masks[name]
+
+
+def count_allowed(view: View, masks: Sequence[Mask]) -> int:
+    """How many rows may be returned."""
+    return sum(
+        segment.rows if mask is None else int(np.count_nonzero(mask))
+        for segment, mask in zip(view.segments, masks, strict=True)
+    )
 
 
 def _row_masks(keys: NDArray[np.int64], view: View) -> tuple[Mask, ...]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kukla.errors import InputError
 from kukla.plan import Plan, Stage
+from kukla.search.certificate import PROBABILITY, Certificate, Evidence
 
-__all__ = ["SearchResult", "StageReport"]
+__all__ = ["ProofReport", "ProofStep", "SearchResult", "StageReport"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,38 @@ class StageReport:
     kept: int
     bytes_read: int
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ProofStep:
+    """One step of a proof, summed over queries: rows bounded (or, in the last step, scored) and left open.
+
+    A step reads only what the steps before it have not: ``bytes_read`` counts the new shell, scale and norm.
+    """
+
+    stage: Stage
+    scored: int
+    kept: int
+    bytes_read: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProofReport:
+    """What ``certify=True`` cost beside the plan.
+
+    ``queries`` is how many answers the plan left unproven, ``changed`` how many of them the proof corrected;
+    ``seconds`` is wall time.
+    """
+
+    queries: int
+    changed: int
+    steps: tuple[ProofStep, ...]
+    seconds: float
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes that all steps read."""
+        return sum(step.bytes_read for step in self.steps)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,6 +80,10 @@ class SearchResult:
     stages : tuple of StageReport
     seconds : float
         Wall time of the whole call, embedding of texts included.
+    evidence : Evidence
+        What :meth:`certificates` are made of.
+    proof : ProofReport, optional
+        Of a search with ``certify=True``, whose ids and scores are those of an exact search.
     """
 
     ids: NDArray[Any]
@@ -53,6 +91,22 @@ class SearchResult:
     plan: Plan
     stages: tuple[StageReport, ...]
     seconds: float
+    evidence: Evidence = field(repr=False)
+    proof: ProofReport | None = None
+
+    def certificates(self, *, probability: float = PROBABILITY) -> tuple[Certificate, ...]:
+        """How sure each query's answer is.
+
+        *Exact*, if no document that the plan dropped can belong to the answer (or the search was made with
+        ``certify=True``). Else, for a search with a target: the recall that a query like this one reaches
+        with ``probability``, by split conformal prediction on the calibration's held-out queries. Else not
+        certified. Worked out when asked for.
+
+        Returns
+        -------
+        tuple of Certificate
+        """
+        return self.evidence.certificates(check_probability(probability))
 
     @property
     def scanned(self) -> int:
@@ -66,8 +120,8 @@ class SearchResult:
 
     @property
     def bytes_read(self) -> int:
-        """Bytes that all stages read."""
-        return sum(stage.bytes_read for stage in self.stages)
+        """Bytes that all stages read, and the proof."""
+        return sum(stage.bytes_read for stage in self.stages) + (self.proof.bytes_read if self.proof else 0)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -77,3 +131,10 @@ class SearchResult:
             f"SearchResult({self.ids.shape[0]} queries, {self.ids.shape[1]} results each, plan {self.plan}, "
             f"{self.scanned:,} scanned, {self.rescored:,} rescored, {self.seconds * 1e3:.2f} ms)"
         )
+
+
+def check_probability(probability: float) -> float:
+    """``probability`` as a float above 0 and below 1; ``InputError`` otherwise."""
+    if isinstance(probability, bool | str) or not 0 < probability < 1:
+        raise InputError(f"probability must be a number above 0 and below 1, got {probability!r}")
+    return float(probability)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from kukla.storage.layout import Layout, id_sections
 __all__ = ["Segment", "merged_sections", "segment_path"]
 
 MERGE_BYTES = 1 << 24
+TYPICAL_ROWS = 1024
 
 
 def segment_path(folder: Path, number: int) -> Path:
@@ -46,6 +47,7 @@ class Segment:
         self.bytes: int = header["bytes"]
         self.integer_ids = "ids" in self._arrays
         self._check()
+        self._facts: dict[str, float] = {}
         self.keys: NDArray[np.int64] = self._arrays["keys"]
         self.vectors: NDArray[np.floating[Any]] = self._arrays[layout.float_precision.value]
 
@@ -107,6 +109,24 @@ class Segment:
     def array(self, name: str) -> NDArray[Any]:
         """The array of a section, for merging."""
         return self._arrays[name]
+
+    def least(self, name: str) -> float:
+        """The least value of a section of one number a row; reads it once."""
+        return self._fact(f"least {name}", lambda: float(self._arrays[name].min()))
+
+    def largest(self, name: str) -> float:
+        """The largest value of such a section."""
+        return self._fact(f"largest {name}", lambda: float(self._arrays[name].max()))
+
+    def typical(self, name: str) -> float:
+        """The median of such a section, of rows spread over it."""
+        step = max(1, self.rows // TYPICAL_ROWS)
+        return self._fact(f"typical {name}", lambda: float(np.median(self._arrays[name][::step])))
+
+    def _fact(self, name: str, measure: Callable[[], float]) -> float:
+        if name not in self._facts:  # two threads may both measure: they find the same
+            self._facts[name] = measure()
+        return self._facts[name]
 
 
 def merged_sections(

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "isa.hpp"
+#include "reach.hpp"
 #include "scan.hpp"
 
 namespace nb = nanobind;
@@ -162,6 +163,56 @@ void score_float(const char* isa, const Array<const Element, 2>& vectors, const 
               scores);
 }
 
+// (rows of all queries one after the other, offsets between them, rows scored at each checkpoint)
+nb::tuple reach_int8(const char* isa, const Matrices<std::int8_t>& shells,
+                     const std::vector<Array<const float, 1>>& scales, const Matrices<std::int16_t>& queries,
+                     const Array<const double, 2>& query_scales, const Array<const double, 2>& margins,
+                     const Array<const double, 1>& thresholds, const Array<const std::int64_t, 1>& starts,
+                     const std::vector<std::size_t>& checkpoints, const std::vector<Optional<float, 1>>& norms,
+                     const Array<const double, 2>& query_tails, const Optional<std::uint8_t, 1>& mask,
+                     std::size_t threads) {
+    Reached reached;
+    {
+        nb::gil_scoped_release released;
+        const std::size_t nq = thresholds.shape(0), depth = checkpoints.size();
+        require(!shells.empty() && shells.size() == queries.size() && shells.size() == scales.size(),
+                "shells, scales and query codes must be equally many");
+        require(query_scales.shape(0) == nq && query_scales.shape(1) == shells.size() && margins.shape(0) == nq &&
+                    margins.shape(1) == shells.size() && starts.shape(0) == nq,
+                "query scales and margins must be (nq, S), starts (nq)");
+        require(depth > 0 && norms.size() == depth && query_tails.shape(0) == depth && query_tails.shape(1) == nq,
+                "norms must be one array a checkpoint, query tails (checkpoints, nq)");
+        const std::size_t n = shells[0].shape(0);
+        ReachScorer scorer(isa_named(isa), query_scales.data(), margins.data(), shells.size());
+        for (std::size_t s = 0; s < shells.size(); ++s) {
+            require(shells[s].shape(0) == n && scales[s].shape(0) == n && queries[s].shape(0) == nq &&
+                        shells[s].shape(1) == queries[s].shape(1),
+                    "shells, scales and query codes must match");
+            scorer.add(shells[s].data(), scales[s].data(), queries[s].data(), nq, shells[s].shape(1));
+        }
+        std::vector<Checkpoint> at;
+        for (std::size_t c = 0; c < depth; ++c) {
+            require(checkpoints[c] > (c == 0 ? 0 : checkpoints[c - 1]) && checkpoints[c] <= shells.size(),
+                    "checkpoints must rise up to the number of shells");
+            at.push_back({checkpoints[c], optional_data<float>(norms[c], n), query_tails.data() + c * nq});
+        }
+        require(at.back().shells == shells.size(), "the last checkpoint must be after the last shell");
+        reached = reach(scorer, at, n, nq, thresholds.data(), starts.data(), optional_data<std::uint8_t>(mask, n),
+                        threads);
+    }
+    const auto array = [](const std::vector<std::int64_t>& values) {
+        auto* kept = new std::vector<std::int64_t>(values);
+        nb::capsule owner(kept, [](void* data) noexcept { delete static_cast<std::vector<std::int64_t>*>(data); });
+        return nb::ndarray<nb::numpy, std::int64_t, nb::ndim<1>>(kept->data(), {kept->size()}, owner);
+    };
+    std::vector<std::int64_t> rows, offsets{0};
+    for (const std::vector<std::int64_t>& found : reached.rows) {
+        rows.insert(rows.end(), found.begin(), found.end());
+        offsets.push_back(static_cast<std::int64_t>(rows.size()));
+    }
+    return nb::make_tuple(array(rows), array(offsets), array(reached.scored));
+}
+
 void top_k_lines(const Array<const float, 2>& scores, const Array<const std::int64_t, 2>& rows,
                  const Array<std::int64_t, 2>& out_rows, const Array<float, 2>& out_scores) {
     nb::gil_scoped_release released;
@@ -215,6 +266,9 @@ NB_MODULE(_native, m) {
     };
     define_float(&scan_float<float>, &score_float<float>);
     define_float(&scan_float<std::uint16_t>, &score_float<std::uint16_t>);
+    m.def("reach_int8", &reach_int8, nb::arg("isa"), nb::arg("shells"), nb::arg("scales"), nb::arg("query_codes"),
+          nb::arg("query_scales"), nb::arg("margins"), nb::arg("thresholds"), nb::arg("starts"),
+          nb::arg("checkpoints"), nb::arg("norms"), nb::arg("query_tails"), nb::arg("mask").none(), nb::arg("threads"));
     m.def("top_k", &top_k_lines, nb::arg("scores"), nb::arg("rows"), nb::arg("out_rows"), nb::arg("out_scores"));
     m.def("pool_rows", &pool_rows, nb::arg("isa"), nb::arg("vectors"), nb::arg("scales"), nb::arg("ids"),
           nb::arg("offsets"), nb::arg("out"));

@@ -36,6 +36,13 @@ struct Isa {
     // scores[i] = totals[i] / norms[i], rounded; norms may be null. See finish.hpp.
     void (*finish)(const double* totals, const float* norms, std::size_t n, float* scores);
 
+    // totals[i] += (dots[i] * query_scale + margin) * scales[i]. See bounds.hpp.
+    void (*add_bounded)(const std::int64_t* dots, const float* scales, double query_scale, double margin, std::size_t n,
+                        double* totals);
+
+    // bounds[i] = totals[i] + query_tail * sqrt(1 - norms[i]^2). See bounds.hpp.
+    void (*add_tail)(const double* totals, const float* norms, double query_tail, std::size_t n, double* bounds);
+
     // out[0..dim) = sum of scales[id] * vectors[id]. See pool.hpp.
     void (*pool)(const std::int8_t* vectors, std::size_t stride, const float* scales, const std::int32_t* ids,
                  std::size_t count, std::size_t dim, float* out);

@@ -3,6 +3,7 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
+#include "bounds.hpp"
 #include "finish.hpp"
 #include "float_dot.hpp"
 #include "hamming.hpp"
@@ -70,6 +71,8 @@ const Isa kAvx512 = {
     float_dot_block<Float, std::uint16_t>,
     add_scaled_block<Ops>,
     finish_block<Ops>,
+    add_bounded_block<Ops>,
+    add_tail_block<Ops>,
     pool_text<Ops>,
 };
 

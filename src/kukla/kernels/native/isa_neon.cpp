@@ -2,6 +2,7 @@
 #if defined(__aarch64__)
 #include <arm_neon.h>
 
+#include "bounds.hpp"
 #include "finish.hpp"
 #include "float_dot.hpp"
 #include "hamming.hpp"
@@ -77,6 +78,8 @@ const Isa kNeon = {
     float_dot_block<Float, std::uint16_t>,
     add_scaled_block<Ops>,
     finish_block<Ops>,
+    add_bounded_block<Ops>,
+    add_tail_block<Ops>,
     pool_text<Ops>,
 };
 

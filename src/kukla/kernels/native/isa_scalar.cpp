@@ -1,4 +1,5 @@
 // Portable C++: what every processor runs, and what the other tables are compared with.
+#include "bounds.hpp"
 #include "finish.hpp"
 #include "float_dot.hpp"
 #include "hamming.hpp"
@@ -72,6 +73,8 @@ const Isa kScalar = {
     float_dot_block<Float, std::uint16_t>,
     add_scaled_block<Ops>,
     finish_block<Ops>,
+    add_bounded_block<Ops>,
+    add_tail_block<Ops>,
     pool_text<Ops>,
 };
 

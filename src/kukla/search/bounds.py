@@ -1,0 +1,96 @@
+"""Bounds of exact scores: what codes, scales and prefix norms leave possible.
+
+A stored coordinate is within half a step of its code (`precision.encode_int8`), so for one shell, with the
+row's scale ``s`` and query codes ``g`` of scale ``t`` that leave out ``f = q - t g``,
+
+    <q, x>  <=  s (t <g, c> + margin),    margin = |q|_1 / 2 + 127 |f|_1,
+
+by Hölder's inequality and ``|c| <= 127``. What lies beyond a prefix is at most ``|q_tail| |x_tail|``
+(Cauchy-Schwarz), where a unit vector's tail follows from the stored norm of its prefix.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kukla.nesting import Nesting
+from kukla.precision import CODE_MAX, encode_query_int8
+from kukla.storage.layout import Layout
+
+__all__ = ["QueryBounds"]
+
+ROUNDING = 2.0**-15
+"""Of ``|q|_1`` in units of a row's scale: both scores of a comparison are rounded to float32, 2^-24 of at
+most 127.5 units each; twice that, to be safe."""
+
+FLOAT16 = 2.0**-11
+"""How far float16 lies from the float32 value that was coded, relative to it."""
+
+FLOAT16_STEP = 2.0**-25
+"""The same for the smallest numbers, absolutely."""
+
+SLACK = 1e-6
+"""What unit vectors' lengths, norms and float32 scores are off together."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class QueryBounds:
+    """Queries coded for integer dots, and how far these may be off.
+
+    Parameters
+    ----------
+    codes : list of int16 (nq, width), one a shell
+    scales : float64 (nq, S)
+    margins : float64 (nq, S)
+        In units of a row's scale.
+    tails : float64 (S, nq)
+        Line s is the length of what comes after shell s, once what float16 rounds away was added.
+    slack : float64 (nq,)
+        An absolute error that belongs to no shell.
+    """
+
+    codes: list[NDArray[np.int16]]
+    scales: NDArray[np.float64]
+    margins: NDArray[np.float64]
+    tails: NDArray[np.float64]
+    slack: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, queries: NDArray[np.float32], layout: Layout) -> QueryBounds:
+        """Bounds of the scores of float32 queries ``(nq, full)`` as they are stored and compared."""
+        nesting: Nesting = layout.nesting
+        half_floats = layout.float_precision.bits == 16
+        exact = queries.astype(np.float64)
+        codes, scales, margins, tails = [], [], [], []
+        for low, high in nesting.shells:
+            shell = exact[:, low:high]
+            coded, scale = encode_query_int8(queries[:, low:high])
+            lost = np.abs(shell - coded * scale[:, None]).sum(axis=1)
+            length = np.abs(shell).sum(axis=1)
+            off = 0.5 + ROUNDING + (CODE_MAX + 0.5) * FLOAT16 * half_floats
+            codes.append(coded)
+            scales.append(scale)
+            margins.append((off * length + CODE_MAX * lost) * (1 + 1e-9))
+            rest = exact[:, high:]
+            tails.append(np.sqrt(np.einsum("ij,ij->i", rest, rest)) * (1 + FLOAT16 * half_floats + 1e-9))
+        slack = FLOAT16_STEP * half_floats * np.abs(exact).sum(axis=1) + (SLACK if layout.cosine else 0.0)
+        return cls(
+            codes,
+            np.ascontiguousarray(np.stack(scales, axis=1)),
+            np.ascontiguousarray(np.stack(margins, axis=1)),
+            np.stack(tails),
+            slack,
+        )
+
+    def part(self, chosen: NDArray[np.int64]) -> QueryBounds:
+        """These of the queries."""
+        return QueryBounds(
+            [np.ascontiguousarray(codes[chosen]) for codes in self.codes],
+            np.ascontiguousarray(self.scales[chosen]),
+            np.ascontiguousarray(self.margins[chosen]),
+            self.tails[:, chosen],
+            self.slack[chosen],
+        )

@@ -1,0 +1,59 @@
+"""One search: the plan, the proof if one was asked for, and what the result says about itself."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kukla.plan import Plan
+from kukla.search.certificate import Evidence, Promise
+from kukla.search.certify import certify
+from kukla.search.execute import execute, ids_of
+from kukla.search.result import SearchResult
+from kukla.search.stages import Mask
+from kukla.storage.layout import Layout
+from kukla.storage.store import View
+
+__all__ = ["run"]
+
+
+def run(
+    plan: Plan,
+    queries: NDArray[np.float32],
+    k: int,
+    view: View,
+    masks: Sequence[Mask],
+    layout: Layout,
+    *,
+    renormalise: bool,
+    proof: bool,
+    promise: Promise | None,
+    threads: int,
+    started: float,
+) -> SearchResult:
+    """Run a plan, and prove its answers if ``proof``.
+
+    Parameters
+    ----------
+    plan, queries, k, view, masks, renormalise, threads
+        As in :func:`kukla.search.execute.execute`.
+    layout : Layout
+    promise : Promise, optional
+        What a calibration knows of this plan.
+    started : float
+        ``time.perf_counter()`` when the search began.
+    """
+    found = execute(plan, queries, k, view, masks, layout.nesting, renormalise=renormalise, threads=threads)
+    rows, scores, report = found.rows, found.scores, None
+    kth = scores[:, -1] if scores.shape[1] else np.full(len(queries), np.inf, dtype=np.float32)
+    evidence = Evidence(plan, queries, found.cuts, kth, view, layout, renormalise, promise=promise)
+    if proof:
+        rows, scores, report = certify(
+            found, evidence.exact(), plan, queries, k, view, masks, layout, threads=threads
+        )
+        evidence = Evidence(plan, queries, found.cuts, kth, view, layout, renormalise, proven=True)
+    seconds = time.perf_counter() - started
+    return SearchResult(ids_of(view, rows), scores, plan, found.reports, seconds, evidence, report)
