@@ -1,9 +1,9 @@
 """Values of rankings against judgements: the one place that computes them.
 
 Measures have ir_measures' names (MacAvaney, Macdonald and Ounis, *Streamlining Evaluation with ir-measures*,
-ECIR 2022): ``nDCG@10``, ``R@100``, ``RR@10``, ``AP``, ``P@10``, ``Success@1``. nDCG, R, AP and P are computed by
-trec_eval's own code. nDCG has linear gains, as trec_eval's ``ndcg_cut``; the others take a grade of 1 or more
-as relevant unless the name says otherwise (``R(rel=2)@100``).
+ECIR 2022): ``nDCG@10``, ``R@100``, ``RR@10``, ``AP``, ``P@10``, ``Success@1``. All but ``RR@k`` and
+``Judged@k`` are computed by trec_eval's own code. nDCG has linear gains, as trec_eval's ``ndcg_cut``; the
+others take a grade of 1 or more as relevant unless the name says otherwise (``R(rel=2)@100``).
 
 A query that a run does not answer counts as 0, as in ``trec_eval -c``; a query without any relevant document
 has no value and is left out.
