@@ -15,13 +15,12 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from kukla.document import DocumentId
 from kukla.errors import InputError, MissingExtraError
 
 __all__ = ["DEFAULT_MEASURES", "NO_CUTOFF_DEPTH", "Judge", "Qrels", "Run", "rank_scores", "split_measures"]
 
-Qrels = Mapping[str, Mapping[DocumentId, int]]
-"""The grade of each judged document of each query."""
+Qrels = Mapping[str, Mapping[Any, int]]
+"""The grade of each judged document of each query; ids are compared as texts."""
 
 Run = Mapping[str, Mapping[str, float]]
 """The score of each retrieved document of each query; ranks follow from scores."""

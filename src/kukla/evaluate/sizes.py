@@ -1,8 +1,9 @@
 """What N vectors take at each dim and precision, and what that memory costs: computed, not measured.
 
 Units are decimal: 1 GB is 10^9 bytes. Two sizes are given. *Codes* are the coordinates alone, as vendors
-count: ``dim * bits / 8``. *Scanned* is what Kukla reads of each vector: codes, int8's scales (4 bytes for each
-shell) and the norm of a prefix (4 bytes). Ids, texts, metadata and the overhead of a database come on top of both.
+count: ``dim * bits / 8``. *Scanned* is what Kukla reads of each vector: codes, int8's scales (4 bytes for
+each shell) and the norm of a prefix (4 bytes). Ids, texts, metadata and the overhead of a database come on
+top of both.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ class StorageRow:
     """All vectors at one dim and precision.
 
     ``codes_bytes`` and ``scanned_bytes`` are those of all vectors; ``size`` is the share of ``codes_bytes``
-    in float32 codes of the full dim; ``price_per_month`` is that of ``scanned_bytes``, ``None`` without a price.
+    in float32 codes of the full dim; ``price_per_month`` is that of ``scanned_bytes``, ``None`` without a
+    price.
     """
 
     dim: int
