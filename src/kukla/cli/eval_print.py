@@ -16,8 +16,8 @@ __all__ = ["print_quality", "print_runs", "print_storage"]
 
 _KEEPS = 0.95
 _OF_PLANS = (
-    " A plan of several stages also reads more of its shortlist; an oversampling such as @20x is of the cutoff "
-    "of the measure."
+    " A plan of several stages also reads more of its shortlist; an oversampling such as @20x is of the "
+    "cutoff of the measure."
 )
 
 

@@ -48,14 +48,32 @@ def draw_quality(
     sizes = [row.bytes_per_vector for row in curve.rows if row.alone]
     _lines(left, curve, measure, lambda row: row.dim * _ASIDE[row.precision])
     _lines(right, curve, measure, lambda row: float(row.bytes_per_vector))
-    dress(left, title="By dims", xlabel="dims (log scale)", ticks=dims, label=lambda dim: f"{dim:.0f}")
+    dress(
+        left,
+        title=f"By dims; 100 % is {full.mean:.3f} [{full.low:.3f}, {full.high:.3f}]",
+        xlabel="dims (log scale)",
+        ticks=dims,
+        label=lambda dim: f"{dim:.0f}",
+    )
     dress(
         right,
-        title="By size",
+        title="By size; bars are 95 % intervals, numbers are dims",
         xlabel="bytes scanned per vector (log scale)",
         ticks=[2**power for power in range(40) if min(sizes) / 1.5 <= 2**power <= max(sizes) * 1.5],
         label=lambda size: f"{size:,.0f}",
     )
+    for row in curve.rows:
+        share = row.quality(measure).relative
+        if row.alone and share is not None:
+            right.annotate(
+                str(row.dim),
+                (row.bytes_per_vector, 100 * share.mean),
+                xytext=(-6, 5),
+                textcoords="offset points",
+                ha="right",
+                fontsize=8,
+                color=LOOKS[row.precision][0],
+            )
     left.set_xlim(dims[0] / 1.3, dims[-1] * 1.3)
     for axes in (left, right):
         axes.axhline(100, color=FAINT, linewidth=1, linestyle=(0, (4, 3)), zorder=0)
@@ -64,8 +82,7 @@ def draw_quality(
     left.set_ylim(max(0, low), high)
     left.legend(frameon=False, loc="lower right", title="precision", alignment="left", labelcolor=INK)
     figure.suptitle(
-        f"{what}: {measure} of shorter and coarser vectors; 100 % is {full.mean:.3f} "
-        f"[{full.low:.3f}, {full.high:.3f}], {curve.queries:,} queries, 95 % intervals",
+        f"{what}: what shorter and coarser vectors keep of {measure}, {curve.queries:,} queries",
         fontsize=12,
         fontweight="bold",
         color=INK,
