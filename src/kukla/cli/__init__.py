@@ -16,6 +16,7 @@ from kukla.cli.common import CommandGroup
 from kukla.cli.compact import compact
 from kukla.cli.delete import delete
 from kukla.cli.demo import demo
+from kukla.cli.eval import evaluate
 from kukla.cli.explain import explain
 from kukla.cli.fit import fit
 from kukla.cli.get import get
@@ -46,7 +47,9 @@ def cli() -> None:
     """Kukla: Matryoshka embeddings made safe and fast. One stored vector, every size."""
 
 
-for command in (index, search, info, get, delete, compact, explain, profile, fit, calibrate, truncate, demo):
+for command in (
+    index, search, info, get, delete, compact, explain, profile, fit, calibrate, evaluate, truncate, demo,
+):  # fmt: skip
     cli.add_command(command)
 
 
