@@ -23,6 +23,7 @@ from kukla.cli.get import get
 from kukla.cli.index import index
 from kukla.cli.info import info
 from kukla.cli.profile import profile
+from kukla.cli.report import report
 from kukla.cli.search import search
 from kukla.cli.truncate import truncate
 
@@ -48,7 +49,8 @@ def cli() -> None:
 
 
 for command in (
-    index, search, info, get, delete, compact, explain, profile, fit, calibrate, evaluate, truncate, demo,
+    index, search, info, get, delete, compact, explain, profile, fit, calibrate, evaluate, report, truncate,
+    demo,
 ):  # fmt: skip
     cli.add_command(command)
 
