@@ -8,6 +8,7 @@ import click
 
 from kukla.cli.output import print_styled, print_table
 from kukla.cost import format_bytes
+from kukla.evaluate.measures import ENOUGH_QUERIES
 from kukla.evaluate.quality import QualityCurve
 from kukla.evaluate.runs import RunsQuality
 from kukla.evaluate.sizes import Storage
@@ -34,9 +35,9 @@ def print_quality(name: str, curve: QualityCurve) -> None:
         header, *rows = curve.table(measure)
         click.echo()
         print_table(header, rows)
-        best = curve.smallest(measure, keeps=_KEEPS)
+        best = None if curve.queries < ENOUGH_QUERIES else curve.smallest(measure, keeps=_KEEPS)
         share = None if best is None else best.quality(measure).relative
-        if best is not None and share is not None:
+        if best is not None and share is not None and best.plan != curve.reference:
             click.echo(
                 f"{best.plan} is the smallest alone with its whole interval above {100 * _KEEPS:g} %: "
                 f"{100 * share.mean:.1f} % [{100 * share.low:.1f}, {100 * share.high:.1f}] of {measure} "

@@ -17,7 +17,17 @@ from typing import Any
 
 from kukla.errors import InputError, MissingExtraError
 
-__all__ = ["DEFAULT_MEASURES", "NO_CUTOFF_DEPTH", "Judge", "Qrels", "Run", "rank_scores", "split_measures"]
+__all__ = [
+    "DEFAULT_MEASURES",
+    "ENOUGH_QUERIES",
+    "NO_CUTOFF_DEPTH",
+    "Judge",
+    "Qrels",
+    "Run",
+    "few_queries",
+    "rank_scores",
+    "split_measures",
+]
 
 Qrels = Mapping[str, Mapping[Any, int]]
 """The grade of each judged document of each query; ids are compared as texts."""
@@ -28,6 +38,9 @@ Run = Mapping[str, Mapping[str, float]]
 DEFAULT_MEASURES = ("nDCG@10", "R@100")
 NO_CUTOFF_DEPTH = 1000
 """How many results a measure without a cutoff looks at, as in TREC."""
+
+ENOUGH_QUERIES = 30
+"""Below, the bootstrap's intervals cover visibly less than they say."""
 
 _COMMON = "nDCG@10, R@100, RR@10, AP, AP@100, P@10, Success@1"
 _FAMILIAR = {
@@ -48,6 +61,13 @@ _FAMILIAR = {
 def split_measures(text: str) -> tuple[str, ...]:
     """``nDCG@10,R(rel=2)@100`` as names: commas inside brackets separate nothing."""
     return tuple(part.strip() for part in re.split(r",(?![^()]*\))", text) if part.strip())
+
+
+def few_queries(count: int) -> list[str]:
+    """A note on what intervals of so few queries are worth; none from 30 on."""
+    if count >= ENOUGH_QUERIES:
+        return []
+    return [f"only {count:,} judged queries: intervals of fewer than {ENOUGH_QUERIES} are too narrow"]
 
 
 def rank_scores(ids: Iterable[object]) -> dict[str, float]:

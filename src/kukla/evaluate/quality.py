@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from kukla.checks import check_count
 from kukla.cost import bytes_per_row
 from kukla.errors import InputError
-from kukla.evaluate.measures import DEFAULT_MEASURES, Judge, Qrels, rank_scores
+from kukla.evaluate.measures import DEFAULT_MEASURES, Judge, Qrels, few_queries, rank_scores
 from kukla.evaluate.recall import exact_plan
 from kukla.index import Index, Queries
 from kukla.plan import Plan, Stage
@@ -209,7 +209,9 @@ def evaluate_quality(
     check_count(seed, what="seed", least=0)
     judge = Judge(qrels, measures)
     names, vectors, notes = _judged_queries(index, queries, query_ids, judge)
-    notes += _documents_notes(index, judge, names)
+    notes += [*_documents_notes(index, judge, names), *few_queries(len(names))]
+    if deep := [m for m in judge.measures if judge.cutoffs[m] >= len(index)]:
+        notes.append(f"the corpus has {len(index):,} documents: {', '.join(deep)} looks at all of them")
     reference = exact_plan(index)
     todo = _single_stages(index, reference, dims, precisions)
     todo += [plan for plan in dict.fromkeys(map(Plan.of, plans)) if plan not in todo]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from kukla.checks import check_count
 from kukla.errors import InputError
-from kukla.evaluate.measures import DEFAULT_MEASURES, Judge, Qrels, Run
+from kukla.evaluate.measures import DEFAULT_MEASURES, Judge, Qrels, Run, few_queries
 from kukla.profile.statistics import Bootstrap, Interval
 
 __all__ = ["Comparison", "RunQuality", "RunsQuality", "evaluate_runs"]
@@ -110,7 +110,7 @@ def evaluate_runs(
         raise InputError("no runs were given; at least one is expected")
     judge = Judge(qrels, measures)
     queries = list(judge.qrels)
-    notes = []
+    notes = few_queries(len(queries))
     if judge.irrelevant_queries:
         notes.append(f"{judge.irrelevant_queries:,} judged queries without a relevant document are left out")
     values: dict[str, dict[str, NDArray[np.float64]]] = {}
