@@ -34,7 +34,7 @@ def read_qrels(path: Path | str) -> dict[str, dict[str, int]]:
         parts = line.split("\t") if line.count("\t") == 2 else line.split()
         judgement = _judgement(parts)
         if judgement is None:
-            if number == 1 and len(parts) == 3:  # BEIR's header
+            if number == 1 and line.count("\t") == 2 and not parts[2].strip().isdigit():  # BEIR's header
                 continue
             raise ReadError(f"{path}:{number}: {line.strip()[:80]!r} is no judgement; a line is {_FORM}")
         query, document, grade = judgement
