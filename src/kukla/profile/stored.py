@@ -80,8 +80,8 @@ class StoredVectors:
             ranked = "cosine" if self.by_cosine else "partial dot product"
             notes.append(
                 f"vectors as the index stores them, after its {kind} projection; prefixes ranked by "
-                f"{ranked}, as its searches do. Where it was fitted on these documents this flatters: kukla fit "
-                "measures what new ones gain"
+                f"{ranked}, as its searches do. Where it was fitted on these documents this flatters: kukla "
+                "fit measures what new ones gain"
             )
         if not self._settings.cosine:
             notes.append("the index ranks by inner product; here lengths are left out: all is about cosine")
@@ -112,7 +112,8 @@ class StoredVectors:
         found = np.concatenate(parts)
         if not np.isfinite(found).all():
             raise ChecksumError(
-                f"{self.name}: a stored vector is not finite, so the index is damaged: open it with verify=True"
+                f"{self.name}: a stored vector is not finite, so the index is damaged: open it with "
+                "verify=True"
             )
         whole = found[found.any(axis=1)]  # an inner product index may hold zeros, which have no direction
         if self._raw and self._projected:
