@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,11 @@ import pytest
 
 import kukla.errors
 from kukla import Index, Nesting, Plan, Space, load_embedder, quantize, truncate
+from kukla.evaluate import evaluate_quality, evaluate_runs, storage
 from kukla.known_models import find_known_model
+from kukla.readers.beir import open_beir
+from kukla.readers.qrels import read_qrels
+from kukla.readers.runs import read_run
 
 DIM = 64
 PAGE = Path(__file__).parent.parent / "docs" / "bad-inputs.md"
@@ -110,6 +114,20 @@ CASES: dict[str, list[tuple[str, Case]]] = {
         ),
         ("an unknown id", lambda p: _index(p).get("nobody")),
     ],
+    "Judgements and runs": [
+        ("a grade that is no number", lambda p: read_qrels(_file(p, "q1 0 a 1\nq1 0 b good\n"))),
+        ("two grades for one document", lambda p: read_qrels(_file(p, "q1 0 a 1\nq1 0 a 2\n"))),
+        ("no judgements", lambda p: read_qrels(_file(p, ""))),
+        ("a run of five columns", lambda p: read_run(_file(p, "q1 Q0 a 1 0.5\n"))),
+        ("a document twice in a run", lambda p: read_run(_file(p, "q1 Q0 a 1 2 t\nq1 Q0 a 2 1 t\n"))),
+        ("a run of other queries", lambda p: evaluate_runs({"run": {"x": {"a": 1.0}}}, {"q1": {"a": 1}})),
+        ("a measure in lower case", lambda p: _evaluate(p, {"q1": {"a": 1}}, ["ndcg@10"])),
+        ("judgements of other queries", lambda p: _evaluate(p, {"x": {"a": 1}})),
+        ("judgements of other documents", lambda p: _evaluate(p, {"q1": {"x": 1}})),
+        ("judgements that find nothing relevant", lambda p: _evaluate(p, {"q1": {"a": 0}})),
+        ("a folder that is no BEIR folder", lambda p: open_beir(p)),
+        ("storage of no vectors", lambda p: storage(0, [64])),
+    ],
     "The index on disk": [
         ("nothing there", lambda p: Index.open(p / "no.kukla")),
         ("something there already", lambda p: Index.create(_filled(p), dim=DIM)),
@@ -136,6 +154,8 @@ COMMANDS: list[tuple[str, list[str]]] = [
     ("query vectors of another dim", ["search", "i.kukla", "--vector", "short.npy"]),
     ("an unknown id", ["get", "i.kukla", "nobody"]),
     ("a file that is no array", ["truncate", "notes.npy", "out.npy", "--dims", "8"]),
+    ("an evaluation of nothing", ["eval"]),
+    ("a BEIR folder that is not there", ["eval", "missing"]),
     ("dims above the width", ["truncate", "q.npy", "out.npy", "--dims", "65"]),
 ]
 
@@ -147,6 +167,15 @@ def _reopen(index: Index) -> Index:
 def _filled(folder: Path) -> Path:
     (folder / "file.txt").write_text("mine")
     return folder
+
+
+def _file(folder: Path, text: str) -> Path:
+    (folder / "file").write_text(text)
+    return folder / "file"
+
+
+def _evaluate(folder: Path, qrels: dict[str, dict[str, int]], measures: Sequence[str] = ("R@1",)) -> object:
+    return evaluate_quality(_index(folder), _vectors(1), qrels, query_ids=["q1"], measures=measures)
 
 
 def _closed(folder: Path) -> Path:
