@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from kukla.calibrate.questions import Questions
 from kukla.errors import InputError
 from kukla.evaluate.measures import Judge, Qrels, rank_scores
-from kukla.evaluate.recall import ExactAnswers, exact_plan
+from kukla.evaluate.recall import TOLERANCE, ExactAnswers, exact_plan
 from kukla.plan import Plan
 from kukla.target import Target
 
@@ -51,8 +51,18 @@ class _Recall:
 
 
 def recall_measure(index: Index, questions: Questions, k: int, threads: int) -> Measure:
-    """Recall against exact search, ties counted as :mod:`kukla.evaluate.recall` says."""
-    return _Recall(questions, questions.truth(index, k, threads))
+    """Recall against exact search, ties counted as :mod:`kukla.evaluate.recall` says, and noted."""
+    truth = questions.truth(index, k, threads)
+    tied = 0
+    if truth.scores.shape[1] > k:
+        tied = int((truth.scores[:, k] >= truth.scores[:, k - 1] - TOLERANCE).sum())
+    if tied:
+        note = (
+            f"for {tied:,} queries more than {k} documents share the best scores, to rounding: copies of one "
+            "vector, most often; any of them counts as found"
+        )
+        questions = replace(questions, notes=(*questions.notes, note))
+    return _Recall(questions, truth)
 
 
 class _Judged:
