@@ -31,7 +31,8 @@ from kukla.report import (
     report_vectors,
     write,
 )
-from kukla.report.words import headline, notices
+from kukla.report.notices import notices
+from kukla.report.words import headline
 
 __all__ = ["report"]
 
@@ -114,6 +115,7 @@ def report(
         source=str(source),
         queries=None if queries_file is None else str(queries_file),
         qrels=None if qrels is None else str(qrels),
+        key=key,
         command=_typed(ctx),
     )
     with Bar(f"reporting on {source.name}") as bar:

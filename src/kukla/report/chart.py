@@ -76,11 +76,10 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A horizontal line with a word on it, at the end where there is room."""
+    """A horizontal line with a word on its right end; without one the caption says what it is."""
 
     y: float
-    label: str
-    end: Literal["left", "right"] = "left"
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ class Asked:
     source: str
     queries: str | None = None
     qrels: str | None = None
+    key: str | None = None
     command: str = ""
 
 
@@ -71,7 +72,8 @@ def report_vectors(
     """
     asked = asked or Asked(title)
     profile = measure_profile(vectors, queries, k=k, seed=seed, progress=progress)
-    tail = "" if asked.queries is None else f" --queries {shlex.quote(asked.queries)}"
+    tail = "" if asked.key is None else f" --key {shlex.quote(asked.key)}"
+    tail += "" if asked.queries is None else f" --queries {shlex.quote(asked.queries)}"
     commands = (
         Command("this page", asked.command),
         Command(
@@ -199,7 +201,8 @@ def _commands(facts: IndexFacts, asked: Asked, k: int) -> tuple[Command, ...]:
     calibration = facts.calibration
     if calibration is None:
         target = f"recall@{k}>=0.95"
-        text = f"kukla calibrate {source} --queries questions.jsonl --target '{target}'"
+        queries = shlex.quote(asked.queries or "questions.jsonl")
+        text = f"kukla calibrate {source} --queries {queries} --target '{target}'"
         found.append(Command("a plan that is proven to reach a recall on your queries", text))
     else:
         target = str(calibration.target)

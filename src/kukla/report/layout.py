@@ -165,8 +165,8 @@ def _grid(chart: Chart, size: Size, frame: Frame, inset: float) -> tuple[list[St
     for rule in chart.rules:
         y = frame.y(chart.y, rule.y)
         strokes.append(Stroke(f"M{frame.left:.1f} {y:.1f}H{frame.right:.1f}", "rule"))
-        place = (frame.left + 4, "start") if rule.end == "left" else (frame.right, "end")
-        labels.append(Label(place[0], y - 5, rule.label, place[1], "faint"))
+        if rule.label:
+            labels.append(Label(frame.right, y - 5, rule.label, "end", "faint"))
     return strokes, labels
 
 

@@ -76,10 +76,11 @@ def _draw(chart: Chart, title: str) -> Any:
         axes.axhline(rule.y, color=FAINT, linewidth=1, linestyle=(0, (4, 3)), zorder=0)
         axes.annotate(
             rule.label,
-            (0.01, rule.y),
+            (0.99, rule.y),
             xycoords=("axes fraction", "data"),
             xytext=(0, 3),
             textcoords="offset points",
+            ha="right",
             fontsize=8,
             color=FAINT,
         )

@@ -16,8 +16,10 @@ from kukla.errors import InputError, MissingExtraError, WriteError
 from kukla.report.charts import frontier_chart, profile_charts, quality_chart
 from kukla.report.facts import Report
 from kukla.report.layout import HALF, NARROW, WIDE, lay_out
+from kukla.report.notices import notices
+from kukla.report.plan_words import plan_sentence, plan_steps
 from kukla.report.tables import bars, calibrations_table, facts_of, plans_table, storage_table
-from kukla.report.words import headline, notices, plan_sentence, plan_steps, savings_sentence, tiles
+from kukla.report.words import headline, quality_sentence, savings_sentence, tiles
 
 __all__ = ["charts_of", "check_target", "check_templates", "render", "write"]
 
@@ -77,6 +79,7 @@ def render(report: Report) -> str:
         "facts_table": facts_of(report),
         "storage": storage_table(report),
         "quality": report.quality,
+        "quality_said": quality_sentence(report),
     }
     if facts is not None and used is not None:
         full = facts.info.space.dim
@@ -91,7 +94,7 @@ def render(report: Report) -> str:
             "kept": calibrations_table(facts),
         }
     environment.filters |= {"prose": _prose, "units": _units}
-    return environment.get_template("page.html.jinja").render(values)
+    return environment.get_template("page.html.jinja").render(values).lstrip()
 
 
 def check_templates() -> None:
@@ -109,9 +112,13 @@ def check_target(path: Path, *, force: bool) -> None:
     ------
     InputError
         No folder to write into, a folder at ``path``, or a file that no ``kukla report`` made.
+    WriteError
+        A folder that cannot be written.
     """
     if not path.parent.is_dir():
         raise InputError(f"--out {path}: there is no folder {path.parent}")
+    if not os.access(path.parent, os.W_OK):
+        raise WriteError(f"--out {path}: the folder {path.parent} cannot be written")
     if path.is_dir():
         raise InputError(f"--out {path}: is a folder; name a file in it, such as {path / 'report.html'}")
     if force or not path.exists():

@@ -6,16 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from kukla.cost import format_bytes
-from kukla.precision import Precision
+from kukla.evaluate.sizes import storage
 from kukla.report.chart import Table
 from kukla.report.facts import IndexFacts, PlanFacts, Report
-from kukla.report.words import milliseconds, times
+from kukla.report.plan_words import milliseconds, times
 
 __all__ = ["Bar", "Bars", "bars", "calibrations_table", "facts_of", "plans_table", "storage_table"]
 
 Measure = tuple[str, Callable[[PlanFacts], float], Callable[[float], str]]
 _ROLES = {"exact": "exact search", "own": "the index's own plan", "chosen": "calibrated plan"}
-SIZES = (("as they are", 0), ("a million", 10**6), ("a billion", 10**9))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,19 +130,11 @@ def storage_table(report: Report) -> Table | None:
     profile = report.profile
     if report.index is not None or profile is None:
         return None
-    dims = sorted(
-        {profile.width, profile.width // 2, profile.width // 4, *_knees(report)} - {0}, reverse=True
+    knees = [knee for knee in (profile.knee, profile.pca_knee) if knee is not None]
+    dims = {profile.width, profile.width // 2, profile.width // 4, *knees}
+    counts = (profile.total, 10**6, 10**9)
+    rows = tuple(
+        (f"{same[0].dim}", same[0].precision.value, *(format_bytes(row.scanned_bytes) for row in same))
+        for same in zip(*(storage(count, dims).rows for count in counts), strict=True)
     )
-    rows = []
-    for dim in dims:
-        for precision in (Precision.FLOAT32, Precision.INT8, Precision.BINARY):
-            size = precision.bytes_for(dim)
-            counts = (profile.total, *(count for _, count in SIZES[1:]))
-            rows.append((f"{dim}", precision.value, f"{size:,}", *(format_bytes(n * size) for n in counts)))
-    header = ("dims", "precision", "bytes each", *(name for name, _ in SIZES))
-    return Table(header, tuple(rows), left=2)
-
-
-def _knees(report: Report) -> list[int]:
-    profile = report.profile
-    return [] if profile is None else [knee for knee in (profile.knee, profile.pca_knee) if knee is not None]
+    return Table(("dims", "precision", f"these {profile.total:,}", "a million", "a billion"), rows, left=2)

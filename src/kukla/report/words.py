@@ -1,50 +1,17 @@
-"""The report in words: the plan, what it saves, what a reader must not overlook."""
+"""The report in words: the first sentence, the numbers that stand out, what is saved and what is kept."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from kukla.calibrate import Calibration
 from kukla.calibrate.result import floor4
-from kukla.cost import PlanCost, StageCost, format_bytes
-from kukla.precision import Precision
+from kukla.cost import format_bytes
 from kukla.profile import Nested, Profile
 from kukla.report.facts import IndexFacts, PlanFacts, Report
+from kukla.report.plan_words import gain, milliseconds, times
 
-__all__ = [
-    "Notice",
-    "Step",
-    "Tile",
-    "headline",
-    "milliseconds",
-    "notices",
-    "plan_sentence",
-    "plan_steps",
-    "savings_sentence",
-    "tiles",
-    "times",
-]
-
-_HOW = {
-    Precision.BINARY: "as sign bits",
-    Precision.INT8: "in int8",
-    Precision.FLOAT16: "in float16",
-    Precision.FLOAT32: "in float32",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One stage in words; ``share`` of the vector and ``bits`` a coordinate say how much it looks at."""
-
-    title: str
-    text: str
-    share: float
-    bits: int
-    scored: int
-    kept: int
+__all__ = ["Tile", "headline", "quality_sentence", "savings_sentence", "tiles"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,68 +22,6 @@ class Tile:
     label: str
     detail: str
     accent: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """What must be read before the numbers: a warning, or something to do with a command for it."""
-
-    kind: Literal["warning", "todo"]
-    title: str
-    text: str
-    command: str = ""
-
-
-def plan_steps(cost: PlanCost, full: int) -> list[Step]:
-    """Each stage of a plan in words."""
-    steps = []
-    for number, stage in enumerate(cost.stages):
-        verb = "Scan" if number == 0 else "Rescore on" if number < len(cost.stages) - 1 else "Rank on"
-        last = number == len(cost.stages) - 1
-        who = f"all {stage.scored:,} documents" if number == 0 else f"those {stage.scored:,}"
-        keep = f"return the best {stage.kept:,}" if last else f"keep the best {stage.kept:,}"
-        read = f"{stage.bytes_per_vector:,} bytes each, {format_bytes(stage.bytes_read)} a query"
-        steps.append(
-            Step(
-                title=f"{verb} {_dims(stage, full)} {_HOW[stage.stage.precision]}",
-                text=f"{who[0].upper()}{who[1:]}: {read}; {keep}.",
-                share=stage.stage.dim / full,
-                bits=stage.stage.precision.bits,
-                scored=stage.scored,
-                kept=stage.kept,
-            )
-        )
-    return steps
-
-
-def plan_sentence(cost: PlanCost, full: int) -> str:
-    """A plan as one sentence: ``Scan 128 of 512 dims in int8 for all 200,000 documents, keep 200; ...``."""
-    parts = []
-    for number, stage in enumerate(cost.stages):
-        what = f"{_dims(stage, full)} {_HOW[stage.stage.precision]}"
-        last = number == len(cost.stages) - 1
-        keep = f"return {stage.kept:,}" if last else f"keep {stage.kept:,}"
-        if number == 0:
-            parts.append(f"Scan {what} for all {stage.scored:,} documents, {keep}")
-        else:
-            parts.append(f"{'rank' if last else 'rescore'} those on {what}, {keep}")
-    return "; ".join(parts) + "."
-
-
-def _dims(stage: StageCost, full: int) -> str:
-    dim = stage.stage.dim
-    return f"all {full:,} dims" if dim == full else f"{dim:,} of {full:,} dims"
-
-
-def times(ratio: float) -> str:
-    """``14×``, ``3.8×``: two digits, and what is no gain shown as what it is."""
-    return f"{ratio:,.0f}×" if ratio >= 9.95 else f"{ratio:.1f}×" if ratio >= 0.995 else f"{ratio:.2f}×"
-
-
-def milliseconds(seconds: float) -> str:
-    """``0.46 ms``: three digits."""
-    value = seconds * 1e3
-    return f"{value:,.0f} ms" if value >= 100 else f"{value:.3g} ms"
 
 
 def headline(report: Report) -> str:
@@ -172,49 +77,42 @@ def tiles(report: Report) -> list[Tile]:
     used, exact = facts.used, facts.exact
     if used is None or exact is None:
         return [Tile("0", "documents", "the index is empty")]
-    found = []
+    memory, moved, time = _gains(used, exact)
+    bytes_used, bytes_exact = format_bytes(used.cost.resident_bytes), format_bytes(exact.cost.resident_bytes)
+    moved_used, moved_exact = format_bytes(used.bytes_moved), format_bytes(exact.bytes_moved)
+    time_used, time_exact = milliseconds(used.seconds), milliseconds(exact.seconds)
+    return [
+        _recall_tile(facts, used),
+        Tile(memory[0], f"{memory[1]} memory to scan", f"{bytes_used}, exact search {bytes_exact}"),
+        Tile(moved[0], f"{moved[1]} bytes moved a query", f"{moved_used}, exact search {moved_exact}"),
+        Tile(time[0], f"{time[1]} a query", f"{time_used}, exact search {time_exact}, one thread"),
+    ]
+
+
+def _recall_tile(facts: IndexFacts, used: PlanFacts) -> Tile:
+    """The bound where there is one; else what a few queries saw, and that it proves nothing."""
     calibration = facts.calibration
-    if calibration is not None:
-        row, what = calibration.chosen, calibration.target.name
-        if calibration.judged:
-            what = f"of full vectors' {what}"
-        found.append(
-            Tile(
-                f"≥ {floor4(row.bound)}",
-                f"{what}, {calibration.confidence * 100:.4g} % confidence"
-                + (", estimated" if calibration.estimated else ""),
-                f"{row.held_out:.4f} on {calibration.held_out_queries:,} held-out queries",
-                accent=True,
-            )
-        )
-    else:
-        found.append(Tile("not proven", "recall", "no calibration is kept with this index"))
-    resident, full = used.cost.resident_bytes, exact.cost.resident_bytes
-    found.append(
-        Tile(
-            times(full / resident),
-            "less memory to scan",
-            f"{format_bytes(resident)}, exact search {format_bytes(full)}",
-        )
-    )
-    found.append(
-        Tile(
-            times(exact.bytes_moved / used.bytes_moved),
-            "fewer bytes moved a query",
-            f"{format_bytes(used.bytes_moved)}, exact search {format_bytes(exact.bytes_moved)}",
-        )
-    )
-    found.append(_time_tile(used, exact))
-    return found
-
-
-def _time_tile(used: PlanFacts, exact: PlanFacts) -> Tile:
-    ratio = exact.seconds / used.seconds
-    label = "faster a query" if ratio >= 1 else "slower a query"
+    if calibration is None:
+        detail = f"on {facts.timed_queries} queries: {facts.timed_on}"
+        return Tile(f"{used.recall:.3f}", f"recall@{used.cost.k}, measured, not proven", detail)
+    row, what = calibration.chosen, calibration.target.name
+    if calibration.judged:
+        what = f"of full vectors' {what}"
+    doubt = ", estimated" if calibration.estimated else ""
     return Tile(
-        times(max(ratio, 1 / ratio)),
-        label,
-        f"{milliseconds(used.seconds)}, exact search {milliseconds(exact.seconds)}, one thread",
+        f"≥ {floor4(row.bound)}",
+        f"{what}, {calibration.confidence * 100:.4g} % confidence{doubt}",
+        f"{row.held_out:.4f} on {calibration.held_out_queries:,} held-out queries",
+        accent=True,
+    )
+
+
+def _gains(used: PlanFacts, exact: PlanFacts) -> tuple[tuple[str, str], tuple[str, str], tuple[str, str]]:
+    """Memory, bytes moved and time of a plan against exact search."""
+    return (
+        gain(exact.cost.resident_bytes / used.cost.resident_bytes, "less", "more"),
+        gain(exact.bytes_moved / used.bytes_moved, "fewer", "more"),
+        gain(exact.seconds / used.seconds, "faster", "slower"),
     )
 
 
@@ -235,9 +133,8 @@ def _profile_tiles(profile: Profile) -> list[Tile]:
             found.append(Tile("none", f"shorter {what} keeps 99 %", shortlist))
         else:
             fewer = times(profile.width / knee)
-            found.append(
-                Tile(f"{knee}", f"dims keep 99 %: {what}", f"{shortlist}; {fewer} fewer dims to scan")
-            )
+            detail = f"{shortlist}; {fewer} fewer dims to scan"
+            found.append(Tile(f"{knee}", f"dims of the {what} keep 99 %", detail))
     found.append(
         Tile(f"{full.sign.mean:.3f}", f"recall@{profile.k} of sign bits", "all dims, 32× fewer bytes, alone")
     )
@@ -251,73 +148,33 @@ def savings_sentence(facts: IndexFacts) -> str:
         return ""
     if used.plan == exact.plan:
         return "This is exact search: it loses nothing and saves nothing."
-    faster = exact.seconds / used.seconds
-    speed = f"{times(faster)} faster" if faster >= 1 else f"{times(1 / faster)} slower"
+    memory, moved, time = (" ".join(words) for words in _gains(used, exact))
+    disk = format_bytes(used.cost.disk_bytes)
     return (
-        f"Against exact search: {times(exact.cost.resident_bytes / used.cost.resident_bytes)} less memory to "
-        f"scan, {times(exact.bytes_moved / used.bytes_moved)} fewer bytes moved, {speed}. Full vectors stay "
-        f"on disk ({format_bytes(used.cost.disk_bytes)} in all precisions) and are read for shortlists only."
+        f"Against exact search: {memory} memory to scan, {moved} bytes moved, {time}. Full vectors stay on "
+        f"disk ({disk} in all precisions) and are read for shortlists only."
     )
 
 
-def notices(report: Report) -> list[Notice]:
-    """What must be read before the numbers."""
-    found: list[Notice] = []
-    facts = report.index
-    if facts is not None and facts.exact is not None:
-        found += _about_calibration(report, facts)
-    if report.profile_missing:
-        found.append(Notice("warning", "No verdict on the model", f"{report.profile_missing}."))
-    profile = report.profile
-    if profile is not None and profile.verdict.word is Nested.NOT_EMBEDDINGS:
-        found.append(Notice("warning", "Not embeddings at all", f"{'; '.join(profile.advice)}."))
-    elif profile is not None and profile.verdict.leaning:
-        others = " or ".join(profile.verdict.instead_of)
-        text = f"{profile.documents:,} documents cannot rule out {others}; more would decide."
-        found.append(Notice("warning", f"Leaning: {profile.verdict.word}", text))
-    return found
-
-
-def _about_calibration(report: Report, facts: IndexFacts) -> list[Notice]:
-    calibrate = next((one.text for one in report.commands if one.text.startswith("kukla calibrate")), "")
-    main = facts.main
-    if main is None:
-        return [
-            Notice(
-                "todo",
-                "Not calibrated",
-                "No calibration is kept with this index, so nothing here promises a recall. This makes one:",
-                calibrate,
-            )
-        ]
-    found, calibration = [], main.calibration
-    if main.state == "stale":
-        found.append(
-            Notice(
-                "warning",
-                "Stale",
-                f"The calibration does not describe this index any more: {'; '.join(main.reasons)}. Its "
-                "bound is about the index as it was. Calibrate again:",
-                calibrate,
-            )
+def quality_sentence(report: Report) -> str:
+    """What full vectors reach, the smallest prefix that keeps 95 % of it, and what whole plans keep."""
+    quality = report.quality
+    if quality is None:
+        return ""
+    measure = quality.measures[0]
+    said = [f"Full vectors reach {measure} {quality.full.quality(measure).mean.mean:.3f}"]
+    smallest = quality.smallest(measure)
+    if smallest is not None and smallest.plan != quality.reference:
+        said.append(
+            f"the smallest prefix whose whole interval keeps 95 % of that is {smallest.plan}, in "
+            f"{smallest.bytes_per_vector:,} bytes a vector ({times(1 / smallest.size)} less)"
         )
-    if calibration.estimated:
-        found.append(
-            Notice(
-                "warning",
-                "An estimate",
-                "Documents were the queries. Real queries are harder: calibrate with some before you rely on "
-                "this bound.",
+    else:
+        said.append("no shorter prefix and no coarser precision keeps 95 % of that with its whole interval")
+    for row in quality.plans():
+        share = row.quality(measure).relative
+        if share is not None:
+            said.append(
+                f"{row.plan} keeps {100 * share.mean:.1f} % [{100 * share.low:.1f}, {100 * share.high:.1f}]"
             )
-        )
-    said = calibration.summary()[3:]
-    if said:
-        found.append(Notice("warning", "Exact search", f"{_sentences(said)}"))
-    notes = [note for note in calibration.notes if not note.startswith("estimated")]
-    if notes:
-        found.append(Notice("warning", "About these queries", _sentences(notes)))
-    return found
-
-
-def _sentences(lines: Sequence[str]) -> str:
-    return " ".join(f"{line[0].upper()}{line[1:]}." for line in lines)
+    return "; ".join(said) + "."
