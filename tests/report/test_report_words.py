@@ -10,7 +10,8 @@ import pytest
 from kukla import Index, Nesting, Plan
 from kukla.cost import PlanCost, plan_cost
 from kukla.precision import Precision
-from kukla.report import Asked, Report, report_index, report_vectors
+from kukla.projection import fit_pca
+from kukla.report import Asked, Report, render, report_index, report_vectors
 from kukla.report.notices import notices
 from kukla.report.plan_words import gain, milliseconds, plan_sentence, plan_steps, times
 from kukla.report.words import headline, savings_sentence, tiles
@@ -168,3 +169,13 @@ def test_options_of_the_calibration_are_repeated(tmp_path: Path) -> None:
         made = report_index(index, asked=Asked("my index.kukla"))
     texts = [command.text for command in made.commands]
     assert "kukla calibrate 'my index.kukla' --confidence 0.9 --seed 3 --target 'recall@5>=0.8'" in texts
+
+
+def test_a_projection_is_undone_for_the_verdict_on_the_model(tmp_path: Path) -> None:
+    vectors = draw(400, 1)
+    turn = fit_pca(vectors)
+    with Index.create(tmp_path / "p.kukla", dim=DIM, nesting=(16, 32, DIM), projection=turn) as index:
+        index.add(vectors)
+        made = report_index(index)
+    assert any("before the index's pca projection" in note for note in made.profile.notes)
+    assert "stores its vectors after a pca projection" in render(made)

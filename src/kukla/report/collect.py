@@ -18,10 +18,10 @@ from kukla.evaluate.quality import evaluate_quality
 from kukla.profile import Profile
 from kukla.profile import profile as measure_profile
 from kukla.progress import Progress
+from kukla.projection import Identity
 from kukla.readers import VectorFile
 from kukla.report.facts import Command, IndexFacts, Made, Report
 from kukla.report.plans import measure_plans, pick_state
-from kukla.report.stored import draw_vectors
 
 if TYPE_CHECKING:
     from kukla.document import DocumentId
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from kukla.target import Target
 
 __all__ = ["Asked", "report_index", "report_vectors"]
-
-PROFILED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +82,7 @@ def report_vectors(
         title=title,
         made=Made.now(_machine()),
         profile=profile,
-        profiled="given queries" if queries is not None else "vectors of the file as queries",
+        profiled="the given queries" if queries is not None else "vectors of the file as queries",
         commands=tuple(command for command in commands if command.text),
     )
 
@@ -169,12 +167,11 @@ def report_index(
         chosen_here=fresh is not None,
     )
     profile, missing = _profile_of(index, vectors, k, seed, progress)
-    drawn = f"a random sample of {PROFILED:,} of its documents" if len(index) > PROFILED else "its documents"
     return Report(
         title=title or index.path.name,
         made=Made.now(_machine()),
         profile=profile,
-        profiled=f"{drawn}; " + ("the given queries" if queries is not None else "documents as queries"),
+        profiled="the given queries" if queries is not None else "documents as queries",
         profile_missing=missing,
         index=facts,
         quality=judged,
@@ -185,10 +182,14 @@ def report_index(
 def _profile_of(
     index: Index, queries: NDArray[np.floating[Any]] | None, k: int, seed: int, progress: Progress | None
 ) -> tuple[Profile | None, str]:
-    """The profile of the model's own vectors, or why there is none: an index is reported in any case."""
-    vectors = draw_vectors(index, PROFILED, np.random.default_rng([seed, 3]))
+    """The profile of the model's own vectors where the index can give them back, else of those it stores.
+
+    Or why there is none: an index is reported in any case.
+    """
+    projection = index._settings.projection
+    raw = type(projection) is not Identity and projection.keeps_scores
     try:
-        return measure_profile(vectors, queries, k=k, seed=seed, progress=progress), ""
+        return measure_profile(index, queries, k=k, seed=seed, raw=raw, progress=progress), ""
     except VectorError:
         raise
     except InputError as error:
@@ -218,6 +219,8 @@ def _commands(facts: IndexFacts, asked: Asked, k: int) -> tuple[Command, ...]:
         if calibration.target.metric == "recall":
             search = f"kukla search {source} 'your question' -k {calibration.target.k} --target '{target}'"
             found.append(Command("a search with the chosen plan", search))
+    tail = "" if asked.queries is None else f" --queries {shlex.quote(asked.queries)}"
+    found.append(Command("the verdict and its tables", f"kukla profile {source}{tail} -k {k}"))
     if facts.used is not None:
         plan = facts.used.plan
         found.append(Command("the table of bytes", f"kukla explain {source} --plan '{plan}' -k {k}"))

@@ -115,7 +115,7 @@ class Report:
     made : Made
     profile : Profile or None
     profiled : str
-        Which vectors and queries the profile looked at, in words.
+        Whose queries the profile was measured with, in words.
     profile_missing : str
         Why there is none.
     index : IndexFacts or None
