@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,13 @@ import pytest
 
 import kukla.errors
 from kukla import Index, Nesting, Plan, Space, load_embedder, quantize, truncate
+from kukla.evaluate import evaluate_quality, evaluate_runs, storage
 from kukla.known_models import find_known_model
+from kukla.profile import profile
+from kukla.projection.choose import choose_projection
+from kukla.readers.beir import open_beir
+from kukla.readers.qrels import read_qrels
+from kukla.readers.runs import read_run
 
 DIM = 64
 PAGE = Path(__file__).parent.parent / "docs" / "bad-inputs.md"
@@ -51,6 +57,19 @@ def _other_space() -> Space:
 
 def _known_index(folder: Path) -> Index:
     return Index.create(folder / "k.kukla", space=Space(provider="maker", model="one", dim=DIM))
+
+
+def _many(count: int = 200, *, seed: int = 0, nan: bool = False) -> np.ndarray:
+    vectors = np.random.default_rng(seed).standard_normal((count, DIM)).astype(np.float32)
+    if nan:
+        vectors[5, 3] = np.nan
+    return vectors
+
+
+def _calibrate(folder: Path, queries: object, documents: np.ndarray | None = None) -> object:
+    index = Index.create(folder / "i.kukla", dim=DIM)
+    index.add(_many() if documents is None else documents)
+    return index.calibrate(queries, target="recall@10>=0.95")  # type: ignore[arg-type]
 
 
 def _damaged(folder: Path, change: Callable[[bytes], bytes]) -> Path:
@@ -110,6 +129,41 @@ CASES: dict[str, list[tuple[str, Case]]] = {
         ),
         ("an unknown id", lambda p: _index(p).get("nobody")),
     ],
+    "Profile, fit, calibrate": [
+        ("profile: rows of different lengths", lambda p: profile([[1.0, 2.0], [1.0]])),
+        ("profile: a NaN", lambda p: profile(_many(nan=True))),
+        ("profile: queries of another dim", lambda p: profile(_many(), _many(40)[:, :32])),
+        ("profile: 3 queries", lambda p: profile(_many(), _many(3, seed=1))),
+        ("profile: copies of 7 vectors", lambda p: profile(np.repeat(_many(7), 30, axis=0))),
+        ("profile: all vectors equal", lambda p: profile(np.ones((200, DIM)))),
+        ("fit: rows of different lengths", lambda p: choose_projection([[1.0, 2.0], [1.0]])),  # type: ignore[arg-type]
+        ("fit: a NaN", lambda p: choose_projection(_many(nan=True))),
+        ("fit: queries of another dim", lambda p: choose_projection(_many(), _many(40)[:, :32])),
+        ("fit: 3 queries", lambda p: choose_projection(_many(), _many(3, seed=1))),
+        ("fit: copies of 7 vectors", lambda p: choose_projection(np.repeat(_many(7), 30, axis=0))),
+        ("fit: all vectors equal", lambda p: choose_projection(np.ones((200, DIM)))),
+        ("fit: all queries equal", lambda p: choose_projection(_many(), np.ones((200, DIM)))),
+        ("calibrate: rows of different lengths", lambda p: _calibrate(p, [[1.0, 2.0], [1.0]])),
+        ("calibrate: a NaN", lambda p: _calibrate(p, _many(nan=True))),
+        ("calibrate: queries of another dim", lambda p: _calibrate(p, _many()[:, :32])),
+        ("calibrate: 3 queries", lambda p: _calibrate(p, _many(3, seed=1))),
+        ("calibrate: copies of 20 queries", lambda p: _calibrate(p, np.repeat(_many(20, seed=1), 9, axis=0))),
+        ("calibrate: no queries, all vectors equal", lambda p: _calibrate(p, None, np.ones((200, DIM)))),
+    ],
+    "Judgements and runs": [
+        ("a grade that is no number", lambda p: read_qrels(_file(p, "q1 0 a 1\nq1 0 b good\n"))),
+        ("two grades for one document", lambda p: read_qrels(_file(p, "q1 0 a 1\nq1 0 a 2\n"))),
+        ("no judgements", lambda p: read_qrels(_file(p, ""))),
+        ("a run of five columns", lambda p: read_run(_file(p, "q1 Q0 a 1 0.5\n"))),
+        ("a document twice in a run", lambda p: read_run(_file(p, "q1 Q0 a 1 2 t\nq1 Q0 a 2 1 t\n"))),
+        ("a run of other queries", lambda p: evaluate_runs({"run": {"x": {"a": 1.0}}}, {"q1": {"a": 1}})),
+        ("a measure in lower case", lambda p: _evaluate(p, {"q1": {"a": 1}}, ["ndcg@10"])),
+        ("judgements of other queries", lambda p: _evaluate(p, {"x": {"a": 1}})),
+        ("judgements of other documents", lambda p: _evaluate(p, {"q1": {"x": 1}})),
+        ("judgements that find nothing relevant", lambda p: _evaluate(p, {"q1": {"a": 0}})),
+        ("a folder that is no BEIR folder", lambda p: open_beir(p)),
+        ("storage of no vectors", lambda p: storage(0, [64])),
+    ],
     "The index on disk": [
         ("nothing there", lambda p: Index.open(p / "no.kukla")),
         ("something there already", lambda p: Index.create(_filled(p), dim=DIM)),
@@ -136,6 +190,8 @@ COMMANDS: list[tuple[str, list[str]]] = [
     ("query vectors of another dim", ["search", "i.kukla", "--vector", "short.npy"]),
     ("an unknown id", ["get", "i.kukla", "nobody"]),
     ("a file that is no array", ["truncate", "notes.npy", "out.npy", "--dims", "8"]),
+    ("an evaluation of nothing", ["eval"]),
+    ("a BEIR folder that is not there", ["eval", "missing"]),
     ("dims above the width", ["truncate", "q.npy", "out.npy", "--dims", "65"]),
 ]
 
@@ -147,6 +203,15 @@ def _reopen(index: Index) -> Index:
 def _filled(folder: Path) -> Path:
     (folder / "file.txt").write_text("mine")
     return folder
+
+
+def _file(folder: Path, text: str) -> Path:
+    (folder / "file").write_text(text)
+    return folder / "file"
+
+
+def _evaluate(folder: Path, qrels: dict[str, dict[str, int]], measures: Sequence[str] = ("R@1",)) -> object:
+    return evaluate_quality(_index(folder), _vectors(1), qrels, query_ids=["q1"], measures=measures)
 
 
 def _closed(folder: Path) -> Path:

@@ -161,7 +161,7 @@ def plan_cost(
 
 def format_bytes(count: float) -> str:
     """``1536`` as ``1.54 kB``: decimal units, three digits."""
-    units = ["B", "kB", "MB", "GB", "TB"]
+    units = ["B", "kB", "MB", "GB", "TB", "PB"]
     while count >= 999.5 and len(units) > 1:
         count /= 1000
         units.pop(0)

@@ -263,6 +263,7 @@ def test_copies_of_one_document_lose_nothing(tmp_path: Path, draw: Draw) -> None
         index.add(np.repeat(draw(1), 100, axis=0))
         found = index.calibrate(draw(100), target="recall@10>=0.9", timed=False, save=False)
         assert found.plan.stages[0].dim == 8
+        assert any("for 100 queries more than 10 documents share" in note for note in found.notes)
         with pytest.raises(InputError, match="1 different queries"):
             index.calibrate(target="recall@10>=0.9")
 

@@ -76,7 +76,7 @@ def test_without_queries_it_says_that_it_is_an_estimate(invoke: Invoke, nested: 
 
 
 def test_judgements_of_either_form(invoke: Invoke, nested: Path, tmp_path: Path) -> None:
-    pytest.importorskip("pytrec_eval")
+    pytest.importorskip("ir_measures")
     vectors = draw(200, 4)
     queries = tmp_path / "q.jsonl"
     queries.write_text(

@@ -132,3 +132,19 @@ def test_bad_queries_dims_and_counts(nested: np.ndarray) -> None:
         profile(nested, sample=5)
     with pytest.raises(InputError, match="seed must be"):
         profile(nested, seed=-1)
+
+
+def test_of_ten_million_rows_only_the_drawn_ones_are_looked_at(tmp_path: Path) -> None:
+    rows = make_clusters(600, 16, seed=3, decay=0.5)
+    path, count = tmp_path / "many.npy", 10_000_000
+    many = np.lib.format.open_memmap(
+        path, "w+", np.float16, (count, 16)
+    )  # a sparse file: zeros are not stored
+    drawn = np.sort(np.random.default_rng(0).choice(count, 600, replace=False))  # what the seed draws
+    many[drawn] = rows
+    many.flush()
+    found = profile(read_vectors(path), dims=[8], sample=600)
+    assert (found.total, found.documents) == (count, 599)
+    assert "a random sample of 600 of 10,000,000 vectors (seed 0)" in found.notes[0]
+    with pytest.raises(VectorError, match="is all zeros"):  # any other row would have been refused
+        profile(read_vectors(path), dims=[8], sample=600, seed=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -138,3 +139,15 @@ def test_what_cannot_be_fitted_with_queries() -> None:
     for weight in (-0.1, 1.1, float("nan")):
         with pytest.raises(InputError, match="must be from 0 to 1"):
             fit_query_aware(ROWS, ROWS, weight=weight)
+
+
+def test_a_fit_reads_its_vectors_once_in_memory_that_does_not_grow() -> None:
+    batch = np.random.default_rng(0).standard_normal((2000, 64)).astype(np.float32)
+    peaks = []
+    for count in (5, 50):
+        tracemalloc.start()
+        rotation = fit_pca(batch + np.float32(i) for i in range(count))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert rotation.about["vectors"] == 2000 * count
+    assert peaks[1] < 1.2 * peaks[0] < 50 * batch.nbytes / 4

@@ -60,6 +60,17 @@ def test_every_format_gives_the_same_documents(tmp_path: Path, suffix: str) -> N
     assert skipped[0].endswith(": blank text in field 'text'")
 
 
+def test_a_document_may_be_a_title_and_nothing_more(tmp_path: Path) -> None:
+    path = tmp_path / "corpus.jsonl"
+    path.write_text(
+        '{"_id": "a", "title": "An old abstract", "text": ""}\n{"_id": "b", "title": "Older", "text": null}\n'
+        '{"_id": "c", "title": " ", "text": ""}\n'
+    )
+    found, skipped = _read(path)
+    assert [(document.id, document.text) for document in found] == [("a", "An old abstract"), ("b", "Older")]
+    assert len(skipped) == 1
+
+
 def test_named_fields_and_a_vector(tmp_path: Path) -> None:
     rows = (
         {"key": 7, "words": "hello", "v": [1, 0.5], "id": "kept"},

@@ -69,7 +69,7 @@ def test_a_certified_answer_is_the_exact_one(
 ) -> None:  # fmt: skip
     rng = np.random.default_rng(seed)
     rows, queries = rows_like(kind, count, rng), rows_like("clusters", 4, rng)
-    if "float32" not in precisions:
+    if "float16" in precisions:
         rows = np.clip(rows, -6_000, 6_000)  # a rotation may add coordinates up
     best = max(precisions, key=lambda name: (name.startswith("float"), name[-2:]))
     if plan is not None:

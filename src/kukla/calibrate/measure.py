@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kukla.calibrate.questions import Questions
-from kukla.document import DocumentId
-from kukla.errors import InputError, MissingExtraError
-from kukla.evaluate.recall import ExactAnswers, exact_plan
+from kukla.errors import InputError
+from kukla.evaluate.measures import Judge, Qrels, rank_scores
+from kukla.evaluate.recall import TOLERANCE, ExactAnswers, exact_plan
 from kukla.plan import Plan
 from kukla.target import Target
 
 if TYPE_CHECKING:
     from kukla.index import Index
 
-__all__ = ["Measure", "Measured", "Qrels", "judged_measure", "recall_measure"]
+__all__ = ["Measure", "Measured", "judged_measure", "recall_measure"]
 
 Values = NDArray[np.float64]
-Qrels = Mapping[str, Mapping[DocumentId, int]]
+_MEASURES = {"ndcg": "nDCG", "recall": "R", "mrr": "RR"}
 
 
 class Measured(NamedTuple):
@@ -59,18 +59,26 @@ class _Recall:
 
 
 def recall_measure(index: Index, questions: Questions, k: int, threads: int) -> Measure:
-    """Recall against exact search, ties counted as :mod:`kukla.evaluate.recall` says."""
-    return _Recall(questions, questions.truth(index, k, threads))
+    """Recall against exact search, ties counted as :mod:`kukla.evaluate.recall` says, and noted."""
+    truth = questions.truth(index, k, threads)
+    tied = 0
+    if truth.scores.shape[1] > k:
+        tied = int((truth.scores[:, k] >= truth.scores[:, k - 1] - TOLERANCE).sum())
+    if tied:
+        note = (
+            f"for {tied:,} queries more than {k} documents share the best scores, to rounding: copies of one "
+            "vector, most often; any of them counts as found"
+        )
+        questions = replace(questions, notes=(*questions.notes, note))
+    return _Recall(questions, truth)
 
 
 class _Judged:
-    """Values of trec_eval's own code; MRR@k is the reciprocal rank in a ranking cut at k."""
+    """Values of :class:`kukla.evaluate.measures.Judge`, each query's ranking cut at k."""
 
-    def __init__(self, target: Target, questions: Questions, names: Sequence[str], evaluator: Any) -> None:
-        self.questions, self._target, self._names, self._evaluator = questions, target, names, evaluator
+    def __init__(self, target: Target, questions: Questions, names: Sequence[str], judge: Judge) -> None:
+        self.questions, self._target, self._names, self._judge = questions, target, names, judge
         self._full: Values | None = None
-        k = target.k
-        self._measure = {"ndcg": f"ndcg_cut_{k}", "recall": f"recall_{k}", "mrr": "recip_rank"}[target.metric]
 
     def values(self, index: Index, plan: Plan, rows: NDArray[np.int64], threads: int) -> Measured:
         if self._full is None:
@@ -81,13 +89,10 @@ class _Judged:
 
     def _of(self, index: Index, plan: Plan, rows: NDArray[np.int64], threads: int) -> tuple[Values, Values]:
         found, gaps = self.questions.part(rows).find_with_gaps(index, self._target.k, plan, threads)
-        run = {
-            # Ranks as scores: trec_eval orders equal scores by name, where Kukla's order is by id.
-            self._names[row]: {str(id_): float(len(ids) - rank) for rank, id_ in enumerate(ids.tolist())}
-            for row, ids in zip(rows, found, strict=True)
-        }
-        values = self._evaluator.evaluate(run)
-        return np.array([values[self._names[row]][self._measure] for row in rows]), gaps
+        names = [self._names[row] for row in rows]
+        run = {name: rank_scores(ids) for name, ids in zip(names, found.tolist(), strict=True)}
+        (values,) = self._judge.values(run).values()
+        return np.array([values[name] for name in names]), gaps
 
 
 def judged_measure(
@@ -106,24 +111,14 @@ def judged_measure(
         No query ids, or judgements of none of them.
     MissingExtraError
     """
-    try:
-        import pytrec_eval
-    except ImportError:
-        raise MissingExtraError("measuring against judgements", "eval") from None
     if query_ids is None:
         raise InputError("judgements name queries: give query_ids, one for each query")
-    judged = {
-        str(query): {str(id_): int(grade) for id_, grade in documents.items()}
-        for query, documents in qrels.items()
-        if any(grade > 0 for grade in documents.values())
-    }
+    judge = Judge(qrels, [f"{_MEASURES[target.metric]}@{target.k}"])
     names = [str(query_ids[row]) for row in questions.rows]
-    kept = np.flatnonzero([name in judged for name in names])
+    kept = np.flatnonzero([name in judge.qrels for name in names])
     if not len(kept):
         raise InputError(f"no query has a relevant document: queries such as {names[0]!r} are not judged")
     if len(kept) < len(names):
         note = f"{len(names) - len(kept):,} queries without a relevant document are left out"
         questions = replace(questions, notes=(*questions.notes, note))
-    asked = {f"ndcg_cut.{target.k}", f"recall.{target.k}", "recip_rank"}
-    evaluator = pytrec_eval.RelevanceEvaluator(judged, asked)
-    return _Judged(target, questions.part(kept), [names[row] for row in kept], evaluator)
+    return _Judged(target, questions.part(kept), [names[row] for row in kept], judge)

@@ -16,12 +16,14 @@ from kukla.cli.common import CommandGroup
 from kukla.cli.compact import compact
 from kukla.cli.delete import delete
 from kukla.cli.demo import demo
+from kukla.cli.eval import evaluate
 from kukla.cli.explain import explain
 from kukla.cli.fit import fit
 from kukla.cli.get import get
 from kukla.cli.index import index
 from kukla.cli.info import info
 from kukla.cli.profile import profile
+from kukla.cli.report import report
 from kukla.cli.search import search
 from kukla.cli.truncate import truncate
 
@@ -46,7 +48,10 @@ def cli() -> None:
     """Kukla: Matryoshka embeddings made safe and fast. One stored vector, every size."""
 
 
-for command in (index, search, info, get, delete, compact, explain, profile, fit, calibrate, truncate, demo):
+for command in (
+    index, search, info, get, delete, compact, explain, profile, fit, calibrate, evaluate, report, truncate,
+    demo,
+):  # fmt: skip
     cli.add_command(command)
 
 

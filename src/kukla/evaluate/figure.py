@@ -10,10 +10,10 @@ from kukla.evaluate.curves import CurveRow, Curves
 from kukla.evaluate.style import FAINT, INK, dress, save, two_panels
 from kukla.precision import Precision
 
-__all__ = ["draw_curves"]
+__all__ = ["LOOKS", "draw_curves"]
 
 # Okabe and Ito's colours, which people with any kind of colour blindness tell apart; markers differ as well.
-_LOOKS = {
+LOOKS = {
     Precision.BINARY: ("#D55E00", "o"),
     Precision.INT8: ("#0072B2", "s"),
     Precision.FLOAT16: ("#CC79A7", "D"),
@@ -69,7 +69,7 @@ def draw_curves(curves: Curves, path: str | Path, *, corpus: str = "documents") 
 
 def _panel(axes: Any, rows: Sequence[CurveRow], curves: Curves, title: str) -> None:
     reference = 4 * curves.full_dim
-    for precision, (colour, marker) in _LOOKS.items():
+    for precision, (colour, marker) in LOOKS.items():
         line = sorted((row for row in rows if row.precision is precision), key=lambda row: row.dim)
         if not line:
             continue

@@ -3,7 +3,8 @@
 All are held against the exact neighbours by full vectors, on the same queries and documents:
 
 =============  ========================================================================================
-prefix         the first d coordinates, renormalised: what a Matryoshka model is made for
+prefix         the first d coordinates, renormalised: what a Matryoshka model is made for. Of an index whose
+               projection says so, this and the next two are scored by the partial dot product instead
 random         d coordinates drawn at random, renormalised; the mean over several draws, and their spread
 suffix         the last d coordinates, renormalised
 pca            the first d principal directions (Hotelling 1933; not centred, as scores are dot products),
@@ -101,7 +102,12 @@ def within(
     """recall@k of ``dim`` random coordinates out of the first ``inside``: float64 ``(draws, queries)``."""
     columns = [np.sort(rng.permutation(inside)[:dim]) for _ in range(draws)]
     return np.array(
-        [ladder(judge, sample.queries[:, c], sample.documents[:, c], [dim]).at_k[0] for c in columns]
+        [
+            ladder(judge, sample.queries[:, c], sample.documents[:, c], [dim], cosine=sample.by_cosine).at_k[
+                0
+            ]
+            for c in columns
+        ]
     )
 
 

@@ -11,11 +11,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from kukla.checks import check_count, check_dim
 from kukla.errors import InputError
+from kukla.index import Index
 from kukla.nesting import Nesting
 from kukla.profile.curves import Judge, Ladder, ladder, pca_ladder, within
 from kukla.profile.report import Profile, Row, knee_of
 from kukla.profile.sample import LEAST_VECTORS, Sample, draw_sample
 from kukla.profile.statistics import Bootstrap, Contrast
+from kukla.profile.stored import StoredVectors
 from kukla.profile.structure import Structure, measure_structure
 from kukla.profile.verdict import DEPTH_FRACTIONS, INSIDE, ORDER_FRACTIONS, Evidence, judge_nesting
 from kukla.progress import Progress
@@ -48,25 +50,27 @@ class _Curves:
 
 
 def profile(
-    vectors: ArrayLike | VectorFile,
-    queries: ArrayLike | VectorFile | None = None,
+    vectors: ArrayLike | VectorFile | Index,
+    queries: ArrayLike | VectorFile | Sequence[str] | None = None,
     *,
     dims: Iterable[int] | None = None,
     k: int = 10,
     seed: int = 0,
     sample: int = SAMPLE,
+    raw: bool = False,
     progress: Progress | None = None,
 ) -> Profile:
     """Measure whether prefixes of these vectors are embeddings too.
 
     Parameters
     ----------
-    vectors : array of float, shape (n, width), or VectorFile
-        At least 20 different ones of at least 16 dims; need not be normalised. Not changed. Of a memory map
-        or an npy file only the rows of the sample are read.
-    queries : array of float, shape (q, width), or VectorFile, optional
+    vectors : array of float, shape (n, width), VectorFile, or Index
+        At least 20 different ones of at least 16 dims; need not be normalised. Not changed. Of a memory map,
+        an npy file or an index only the rows of the sample are read. Of an index it is the vectors *as
+        stored*: after its projection, prefixes ranked as its searches rank them.
+    queries : array of float, shape (q, width), VectorFile, or for an index sequence of str, optional
         At least 10, at most 500 are used. Without them, vectors are queries and never find themselves: an
-        estimate, as real queries differ from documents.
+        estimate, as real queries differ from documents. An index embeds texts and projects queries itself.
     dims : iterable of int, optional
         The rows of the table; powers of two from 32 by default. The verdict does not depend on them.
     k : int
@@ -75,6 +79,8 @@ def profile(
         Of the sample, the folds, the random orders and the bootstrap: the same seed, the same profile.
     sample : int
         The most vectors to look at. Memory is about ten float32 copies of the sample.
+    raw : bool
+        Of an index with an orthonormal projection: the vectors as they were before it.
     progress : callable, optional
         ``progress(done, total)``: rows of the file first, unless it is read at random, then steps.
 
@@ -89,7 +95,8 @@ def profile(
     VectorError
         Not floats, NaN, an all-zero row, queries of another width, a dim beyond the width.
     InputError
-        Too few vectors, queries or dims.
+        Too few vectors, queries or dims; texts or ``raw`` without an index; ``raw`` where the projection
+        cannot be undone.
 
     Example
     -------
@@ -101,7 +108,15 @@ def profile(
     k = check_count(k, what="k", most=LARGEST_K)
     size = check_count(sample, what="sample", least=LEAST_VECTORS)
     check_count(seed, what="seed", least=0)
-    drawn = draw_sample(vectors, queries, size=size, seed=seed, progress=progress)
+    source: ArrayLike | VectorFile | StoredVectors
+    if isinstance(vectors, Index):
+        source = StoredVectors(vectors, raw=raw)
+        queries = source.asked(queries)
+    elif raw:
+        raise InputError("raw is about an index: these vectors are profiled as they are")
+    else:
+        source = vectors
+    drawn = draw_sample(source, queries, size=size, seed=seed, progress=progress)
     notes = list(drawn.notes)
     asked, k = k, max(1, min(k, drawn.searched // 5))
     if k < asked:
@@ -156,12 +171,14 @@ def _measure(
     deep = _fractions(width, DEPTH_FRACTIONS)
     steps = _Steps(4 + ORDERS + PROJECTIONS + len(deep), progress)
     queries, documents = drawn.queries, drawn.documents
-    prefix = steps.done(ladder(judge, queries, documents, dims))
-    suffix = steps.done(ladder(judge, queries[:, ::-1], documents[:, ::-1], dims))
+    cosine = drawn.by_cosine
+    prefix = steps.done(ladder(judge, queries, documents, dims, cosine=cosine))
+    suffix = steps.done(ladder(judge, queries[:, ::-1], documents[:, ::-1], dims, cosine=cosine))
     shuffles = []
     for _ in range(ORDERS):
         order = rng.permutation(width)[: dims[-2]]  # full vectors are the same in any order
-        shuffles.append(steps.done(ladder(judge, queries[:, order], documents[:, order], dims[:-1])))
+        shuffled = ladder(judge, queries[:, order], documents[:, order], dims[:-1], cosine=cosine)
+        shuffles.append(steps.done(shuffled))
     insiders = [steps.done(within(judge, drawn, dim, INSIDE * dim, ORDERS, rng)) for dim in deep]
     projections = []
     for _ in range(PROJECTIONS):

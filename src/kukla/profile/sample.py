@@ -11,7 +11,7 @@ Three layouts, by what there is:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from kukla.checks import check_vectors, normalise, unit_rows
 from kukla.errors import InputError, VectorError
+from kukla.profile.stored import StoredVectors
 from kukla.progress import Progress
 from kukla.readers import VectorFile
 
@@ -52,6 +53,8 @@ class Sample:
         How many there were before sampling; no ``total_queries``: the queries are held-out vectors.
     notes : tuple of str
         What a reader of the numbers must know.
+    by_cosine : bool
+        Whether prefixes are ranked by the cosine of renormalised ones, or by the partial dot product.
     """
 
     queries: Floats
@@ -62,6 +65,7 @@ class Sample:
     total: int
     total_queries: int | None
     notes: tuple[str, ...]
+    by_cosine: bool = True
 
     @property
     def width(self) -> int:
@@ -75,7 +79,7 @@ class Sample:
 
 
 def draw_sample(
-    vectors: ArrayLike | VectorFile,
+    vectors: ArrayLike | VectorFile | StoredVectors,
     queries: ArrayLike | VectorFile | None,
     *,
     size: int,
@@ -92,15 +96,15 @@ def draw_sample(
         Fewer than 20 different vectors, 10 queries or 16 dims.
     """
     rng = np.random.default_rng(seed)
-    rows, total = _draw(vectors, size, rng, "vectors", progress)
+    stored = vectors if isinstance(vectors, StoredVectors) else None
+    rows, total, notes = _draw(vectors, size, rng, "vectors", progress)
     if rows.shape[1] < LEAST_WIDTH:
         raise InputError(
             f"vectors have {rows.shape[1]} dims; a profile needs at least {LEAST_WIDTH}, to have prefixes"
         )
-    notes = []
-    if len(rows) < total:
+    if size < total:
         notes.append(
-            f"a random sample of {len(rows):,} of {total:,} vectors (seed {seed}); among more, every recall "
+            f"a random sample of {size:,} of {total:,} vectors (seed {seed}); among more, every recall "
             "is lower: neighbours are closer together"
         )
     distinct = _distinct(rows)
@@ -112,13 +116,17 @@ def draw_sample(
             f"a profile needs at least {LEAST_VECTORS} different vectors, got {len(distinct)}{copies}; "
             "50 give a rough answer, 500 a good one"
         )
+    by_cosine = stored is None or stored.by_cosine
     if queries is None:
-        return _without_queries(distinct, total, notes, rng)
-    asked, total_queries = _draw(queries, HELD_OUT_QUERIES, rng, "queries", None)
-    if asked.shape[1] != rows.shape[1]:
+        return replace(_without_queries(distinct, total, notes, rng), by_cosine=by_cosine)
+    asked, total_queries, _ = _draw(queries, HELD_OUT_QUERIES, rng, "queries", None)
+    width = rows.shape[1] if stored is None else stored.dim_in
+    if asked.shape[1] != width:
         raise VectorError(
-            f"queries have {asked.shape[1]} dims, the vectors {rows.shape[1]}; they must be of one space"
+            f"queries have {asked.shape[1]} dims, the vectors {width}; they must be of one space"
         )
+    if stored is not None:
+        asked = normalise(stored.prepared(asked))
     if len(asked) < LEAST_QUERIES:
         raise InputError(f"a profile needs at least {LEAST_QUERIES} queries, got {len(asked)}")
     if len(asked) < total_queries:
@@ -128,7 +136,7 @@ def draw_sample(
         documents, fit = np.array_split(distinct, 2)
     folds = rng.integers(0, FOLDS, len(documents)) if fit is None else np.zeros(len(documents), np.int64)
     apart = np.full(len(asked), -1)
-    return Sample(asked, documents, apart, folds, fit, total, total_queries, tuple(notes))
+    return Sample(asked, documents, apart, folds, fit, total, total_queries, tuple(notes), by_cosine)
 
 
 def _without_queries(rows: Floats, total: int, notes: list[str], rng: np.random.Generator) -> Sample:
@@ -150,10 +158,16 @@ def _distinct(rows: Floats) -> Floats:
 
 
 def _draw(
-    source: ArrayLike | VectorFile, size: int, rng: np.random.Generator, what: str, progress: Progress | None
-) -> tuple[Floats, int]:
-    """At most ``size`` rows in random order, normalised, and how many there were."""
-    if isinstance(source, VectorFile):
+    source: ArrayLike | VectorFile | StoredVectors,
+    size: int,
+    rng: np.random.Generator,
+    what: str,
+    progress: Progress | None,
+) -> tuple[Floats, int, list[str]]:
+    """At most ``size`` rows in random order, normalised; how many there were; and notes on them."""
+    if isinstance(source, StoredVectors):
+        where, total = source.name, source.total
+    elif isinstance(source, VectorFile):
         where, total = str(source.path), source.shape[0]
     else:
         # An array may be a memory map that must not be read through; only its drawn rows are checked, below.
@@ -163,10 +177,15 @@ def _draw(
             raise VectorError(f"{what} must be a batch (n, dim), got shape {array.shape}")
         where, total = what, len(array)
     chosen = np.sort(rng.choice(total, size, replace=False)) if total > size else np.arange(total)
-    rows = _pick(source, chosen, progress) if isinstance(source, VectorFile) else np.array(array[chosen])
-    if len(rows):
-        _check_rows(rows, chosen, where)
-    return normalise(rows)[rng.permutation(len(rows))], total
+    notes: list[str] = []
+    if isinstance(source, StoredVectors):
+        rows, zeros = source.take(chosen)
+        notes = [*source.notes, *([f"{zeros:,} vectors of zeros left out"] if zeros else [])]
+    else:
+        rows = _pick(source, chosen, progress) if isinstance(source, VectorFile) else np.array(array[chosen])
+        if len(rows):
+            _check_rows(rows, chosen, where)
+    return normalise(rows)[rng.permutation(len(rows))], total, notes
 
 
 def _pick(

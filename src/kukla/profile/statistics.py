@@ -71,6 +71,18 @@ class Bootstrap:
         # Of a skewed mean near 1 the percentiles can miss the mean itself by a rounding error.
         return Interval(mean, min(float(low), mean), max(float(high), mean))
 
+    def share(self, part: NDArray[np.float64], whole: NDArray[np.float64]) -> Interval | None:
+        """``mean(part) / mean(whole)`` of the same queries ``(n,)``, resampled in pairs.
+
+        ``None`` where the whole is 0, or 0 in a resample: then there is nothing to compare with.
+        """
+        wholes = self._weights @ whole
+        if not whole.any() or not wholes.all():
+            return None
+        mean = float(part.mean() / whole.mean())
+        low, high = np.percentile(self._weights @ part / wholes, (2.5, 97.5))
+        return Interval(mean, min(float(low), mean), max(float(high), mean))
+
     def contrast(self, real: NDArray[np.float64], random: NDArray[np.float64]) -> Contrast:
         """The real order ``(n,)`` against random orders ``(orders, n)``."""
         difference = real - random.mean(axis=0)

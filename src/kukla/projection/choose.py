@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -18,16 +17,19 @@ from kukla.projection.base import Identity, Projection
 from kukla.projection.fit_pca import LEAST_ROWS, fit_pca
 from kukla.projection.fit_query_aware import fit_query_aware
 from kukla.projection.held_out import Metric, split
+from kukla.projection.measure import prefix_recalls
 from kukla.projection.random import random_rotation
 from kukla.projection.rotation import Linear
 from kukla.readers import VectorFile
 
-__all__ = ["KINDS", "Choice", "Row", "choose_projection"]
+__all__ = ["KINDS", "LEARNED", "Choice", "Row", "choose_projection"]
 
 KINDS = ("identity", "pca", "query-aware", "random")
 """Simplest first, which is the order in which ties are decided. ``random`` is a control, never picked."""
 
-_TOLERANCE = 2e-6  # as in kukla.evaluate.recall: float32 sums of a few thousand products
+LEARNED = "learned"
+"""A candidate only where it is asked for: training takes minutes, and the extra ``train``."""
+
 _RESAMPLES = 2000
 
 Floats = NDArray[np.float32]
@@ -106,7 +108,8 @@ def choose_projection(
     queries : array of float (m, dim) or VectorFile, optional
         Half of them (at most 500) are held out; the query-aware candidate sees only the others.
     kinds : iterable of str
-        Of :data:`KINDS`. ``query-aware`` is left out without queries, ``identity`` is always there.
+        Of :data:`KINDS`, or ``learned``. ``query-aware`` is left out without queries, ``identity`` is always
+        there.
     given : Projection, optional
         A candidate that is there already, called ``given``.
     pick : str, optional
@@ -166,14 +169,14 @@ def choose_projection(
         candidates[kind] = given if kind == "given" and given else _fit(kind, fit, query_fit, metric, seed)
     recalls = _best_recalls(candidates, documents, held_out, chosen_dims, k, metric)
     later_k = max(1, min(k, unseen // 4))
-    later = _recalls(candidates, documents[len(fit) :], held_out, chosen_dims, later_k, metric)
+    later = prefix_recalls(candidates, documents[len(fit) :], held_out, chosen_dims, later_k, metric)
     rows, winner, reason = _judge(candidates, recalls, later, chosen_dims, k, rng)
     if pick is not None and pick != winner:
         reason = f"{pick}, as asked for; measured: {reason}"
     kind = pick or winner
-    everything = _all_queries(queries) if kind == "query-aware" else None
+    everything = _all_queries(queries) if kind == "query-aware" else queries
     final = given if kind == "given" and given else _fit(kind, vectors, everything, metric, seed, progress)
-    if isinstance(final, Linear):
+    if isinstance(final, Linear) and kind != LEARNED:  # which was trained for its own way of ranking
         final = final.scored(renormalises_prefixes=candidates[kind].renormalises_prefixes)
     return Choice(
         kind=kind,
@@ -194,7 +197,7 @@ def _check_kinds(
     kinds: Iterable[str], pick: str | None, given: bool, has_queries: bool, notes: list[str]
 ) -> list[str]:
     asked = [*kinds, *([pick] if pick else [])]
-    allowed = [*KINDS, *(["given"] if given else [])]
+    allowed = [*KINDS[:-1], LEARNED, KINDS[-1], *(["given"] if given else [])]
     for kind in asked:
         if kind not in allowed:
             raise InputError(f"unknown kind of projection {kind!r}; allowed: {', '.join(allowed)}")
@@ -235,6 +238,10 @@ def _fit(
         return fit_pca(vectors, metric=metric, progress=progress)
     if kind == "query-aware" and queries is not None:
         return fit_query_aware(vectors, queries, metric=metric, progress=progress)
+    if kind == LEARNED:
+        from kukla.train import fit_linear_head  # needs torch, which no other kind does
+
+        return fit_linear_head(vectors, queries, metric=metric, seed=seed, progress=progress)
     dim = vectors.shape[1]
     return random_rotation(dim, seed=seed) if kind == "random" else Identity(dim)
 
@@ -247,52 +254,16 @@ def _best_recalls(
     k: int,
     metric: Metric,
 ) -> dict[str, NDArray[np.float64]]:
-    """Like :func:`_recalls`; fits among the candidates are replaced by the better of their two scorings."""
-    recalls = _recalls(candidates, documents, queries, dims, k, metric)
+    """Like :func:`prefix_recalls`; fits among the candidates are replaced by the better of two scorings."""
+    recalls = prefix_recalls(candidates, documents, queries, dims, k, metric)
     others: dict[str, Projection] = {}
     for kind, fitted in candidates.items():
         if metric == "cosine" and kind in ("pca", "query-aware") and isinstance(fitted, Linear):
             others[kind] = fitted.scored(renormalises_prefixes=not fitted.renormalises_prefixes)
-    for kind, measured in _recalls(others, documents, queries, dims, k, metric).items():
+    for kind, measured in prefix_recalls(others, documents, queries, dims, k, metric).items():
         if measured.mean() > recalls[kind].mean():
             candidates[kind], recalls[kind] = others[kind], measured
     return recalls
-
-
-def _recalls(
-    candidates: dict[str, Projection],
-    documents: Floats,
-    queries: Floats,
-    dims: Sequence[int],
-    k: int,
-    metric: Metric,
-) -> dict[str, NDArray[np.float64]]:
-    """recall@k of each query, float64 ``(dims, queries)``; documents tied with the k-th count as found."""
-    exact = queries @ documents.T
-    kth = np.partition(exact, -k, axis=1)[:, -k, None]
-    good = exact >= kth - _TOLERANCE * np.maximum(1.0, np.abs(kth))
-    result = {}
-    for kind, projection in candidates.items():
-        asked, found = projection.transform(queries), projection.transform(documents)
-        scores = np.zeros(exact.shape, dtype=np.float32)
-        squares = np.zeros(len(documents), dtype=np.float32)
-        recalls = []
-        for low, high in pairwise((0, *dims)):
-            shell = found[:, low:high]
-            scores += asked[:, low:high] @ shell.T
-            squares += np.einsum("ij,ij->i", shell, shell)
-            ranked: Floats = scores
-            if metric == "cosine" and projection.renormalises_prefixes:
-                ranked = scores / _lengths(squares)
-            best = np.argpartition(ranked, -k, axis=1)[:, -k:]
-            recalls.append(np.take_along_axis(good, best, axis=1).sum(axis=1) / k)
-        result[kind] = np.array(recalls)
-    return result
-
-
-def _lengths(squares: Floats) -> Floats:
-    """Lengths of prefixes; one of zeros scores 0 with everything."""
-    return np.sqrt(np.maximum(squares, np.finfo(np.float32).tiny)).astype(np.float32)
 
 
 def _judge(

@@ -29,25 +29,43 @@ def split(
     rng: np.random.Generator,
     notes: list[str],
 ) -> tuple[Floats, Floats, Floats | None]:
-    """Documents in random order, held-out queries, and queries for fitting."""
-    rows = _draw(vectors, sample, metric, rng, "vectors", notes)
+    """Documents in random order, held-out queries, and queries for fitting; each vector once.
+
+    A copy of a held-out query among the documents would be found at any dim, whatever the projection, and
+    copies of one query would make the intervals too narrow: both are left out, and noted.
+    """
+    rows = _once(
+        _draw(vectors, sample, metric, rng, "vectors", notes), "exact copies of other vectors", notes
+    )
     if queries is None:
-        # A copy of a query among the documents would be found at any dim.
-        distinct = rows[np.sort(np.unique(_as_bytes(rows), return_index=True)[1])]
-        if len(distinct) < len(rows):
-            notes.append(f"{len(rows) - len(distinct):,} exact copies of other vectors left out")
-        held_out = min(_HELD_OUT, len(distinct) // 5)
-        return distinct[held_out:], distinct[:held_out], None
+        held_out = min(_HELD_OUT, len(rows) // 5)
+        return rows[held_out:], rows[:held_out], None
     asked = _draw(queries, sample, metric, rng, "queries", notes)
     if asked.shape[1] != rows.shape[1]:
         raise VectorError(f"queries have {asked.shape[1]} dims, the vectors {rows.shape[1]}")
+    asked = _once(asked, "exact copies of other queries", notes)
     if len(asked) < 2 * LEAST_QUERIES:
         raise InputError(
-            f"choosing a projection needs at least {2 * LEAST_QUERIES} queries, got {len(asked)}: half are "
-            "fitted on, half are held out"
+            f"choosing a projection needs at least {2 * LEAST_QUERIES} different queries, got {len(asked)}: "
+            "half are fitted on, half are held out"
         )
     held_out = min(_HELD_OUT, len(asked) // 2)
-    return rows, asked[:held_out], asked[held_out:]
+    known = set(_as_bytes(asked[:held_out]).tolist())
+    others = np.array([row not in known for row in _as_bytes(rows).tolist()], dtype=np.bool_)
+    if not others.all():
+        notes.append(
+            f"{int((~others).sum()):,} held-out queries are among the vectors: none searches itself, those "
+            "vectors are left out; real queries differ"
+        )
+    return rows[others], asked[:held_out], asked[held_out:]
+
+
+def _once(rows: Floats, what: str, notes: list[str]) -> Floats:
+    """One row of each value, in the order they came."""
+    distinct = rows[np.sort(np.unique(_as_bytes(rows), return_index=True)[1])]
+    if len(distinct) < len(rows):
+        notes.append(f"{len(rows) - len(distinct):,} {what} left out")
+    return distinct
 
 
 def _as_bytes(rows: Floats) -> NDArray[np.void]:

@@ -61,8 +61,8 @@ def read_documents(
     themselves; in a folder they are skipped, since not every CSV in a folder is a corpus. A row
     gives one document: the id from ``_id`` or ``id`` (without either, ``file.csv#12``, by row), the
     text from ``text``, ``content``, ``body`` or ``document``, after the ``title`` and a line break if
-    there is one. All other fields become metadata; dates become ISO strings, NaN becomes null.
-    A vector is read only from ``vector_field``.
+    there is one; a row whose text is blank is its title. All other fields become metadata; dates become
+    ISO strings, NaN becomes null. A vector is read only from ``vector_field``.
 
     Parameters
     ----------

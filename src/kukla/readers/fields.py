@@ -105,8 +105,9 @@ def _document(path: Path, row: Row, chosen: TableFields, where: str) -> Document
         if text is not None and not isinstance(text, str):
             raise ReadError(f"{where}: field {chosen.text!r} holds {type(text).__name__}; expected a string")
         title = row.fields.get("title")
-        if text and text.strip() and chosen.text != "title" and isinstance(title, str) and title.strip():
-            text = f"{title}\n{text}"  # BEIR's way
+        if chosen.text != "title" and isinstance(title, str) and title.strip():
+            # BEIR's way. Some documents are a title and nothing more: half of CACM.
+            text = f"{title}\n{text}" if text and text.strip() else title
     identity: DocumentId = f"{path.name}#{row.number}"
     if chosen.id is not None:
         identity = document_id(_require(row.fields, chosen.id, where), chosen.id, where)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from kukla.errors import ReadError
+from kukla.readers.tables import text_lines
 
 __all__ = ["read_qrels"]
 
@@ -17,34 +18,42 @@ def read_qrels(path: Path | str) -> dict[str, dict[str, int]]:
     Parameters
     ----------
     path : path
-        TREC: four columns, blanks between. BEIR: three columns, tabs between, after a header line.
+        TREC: four columns, blanks between. BEIR: three columns, tabs between, after a header line. May be
+        gzipped (``.gz``). A line that is there twice counts once.
 
     Raises
     ------
     ReadError
-        Naming the line.
+        Naming the line; also when a document has two different grades for one query.
     """
     path = Path(path)
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ReadError(f"{path}: cannot be read: {error}") from None
     found: dict[str, dict[str, int]] = {}
-    for number, line in enumerate(lines, start=1):
+    for number, line in text_lines(path):
         if not line.strip():
             continue
         parts = line.split("\t") if line.count("\t") == 2 else line.split()
-        try:
-            query, document, grade = (
-                (parts[0], parts[-2], int(parts[-1])) if len(parts) in (3, 4) else ("",) * 3
-            )
-            if not query:
-                raise ValueError
-        except ValueError:
-            if number == 1 and len(parts) == 3:  # BEIR's header
+        judgement = _judgement(parts)
+        if judgement is None:
+            if number == 1 and line.count("\t") == 2 and not parts[2].strip().isdigit():  # BEIR's header
                 continue
-            raise ReadError(f"{path}:{number}: {line[:80]!r} is no judgement; a line is {_FORM}") from None
-        found.setdefault(query.strip(), {})[document.strip()] = int(grade)
+            raise ReadError(f"{path}:{number}: {line.strip()[:80]!r} is no judgement; a line is {_FORM}")
+        query, document, grade = judgement
+        grades = found.setdefault(query, {})
+        if grades.setdefault(document, grade) != grade:
+            raise ReadError(
+                f"{path}:{number}: query {query!r} gives document {document!r} the grade {grade}, "
+                f"and {grades[document]} above; one is expected"
+            )
     if not found:
-        raise ReadError(f"{path}: holds no judgements")
+        raise ReadError(f"{path}: holds no judgements; a line is {_FORM}")
     return found
+
+
+def _judgement(parts: list[str]) -> tuple[str, str, int] | None:
+    if len(parts) not in (3, 4):
+        return None
+    query, document = parts[0].strip(), parts[-2].strip()
+    try:
+        return (query, document, int(parts[-1])) if query and document else None
+    except ValueError:
+        return None

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 from kukla.errors import MissingExtraError, ReadError
 
-__all__ = ["MAX_LINE_BYTES", "TABLE_SUFFIXES", "Row", "json_rows", "open_parquet", "table_rows"]
+__all__ = ["MAX_LINE_BYTES", "TABLE_SUFFIXES", "Row", "json_rows", "open_parquet", "table_rows", "text_lines"]
 
 TABLE_SUFFIXES = (".jsonl", ".jsonl.gz", ".csv", ".tsv", ".parquet")
 MAX_LINE_BYTES = 64 * 2**20
@@ -95,6 +95,21 @@ def json_rows(path: Path) -> Iterator[Row]:
                 )
             number += 1
             yield Row(number, line, fields, raw.tell())
+
+
+def text_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines of a UTF-8 text, also of a ``.gz``, each with its number from 1.
+
+    Raises
+    ------
+    ReadError
+    """
+    try:
+        with path.open("rb") as raw:
+            for line, data in enumerate(_lines(path, raw), start=1):
+                yield line, _decode(path, line, data.removeprefix(b"\xef\xbb\xbf") if line == 1 else data)
+    except OSError as error:
+        raise ReadError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
 def _lines(path: Path, raw: BinaryIO) -> Iterator[bytes]:

@@ -1,0 +1,119 @@
+"""Kukla, as a user has it: `Index.create`, `add`, `search(plan=...)`. To try more, add plans to `plans`.
+
+The version that keys results ends in a checksum of the installed package's files, because the engine changes
+more often than its number. Whole vectors in its segments are left out of its memory page by page: the header
+of a segment says where they are (docs/format.md).
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.peers.engines.base import Engine, Floats, Ids, Params, Shape
+
+__all__ = ["ENGINE", "KuklaIndex", "plans"]
+
+FIT_ROWS = 100_000
+NAME = "set.kukla"
+
+
+def plans(dims: tuple[int, ...]) -> list[str]:
+    """Plans over a nesting, cheapest first: sign bits or int8 of each prefix, then int8, then float32."""
+    full = dims[-1]
+    scan = [
+        f"{dim}:binary@{wide} > {full}:int8@{keep} > {full}:float32"
+        for dim, wide, keep in product(dims, (100, 400, 1600), (20, 60))
+        if dim * 8 >= full
+    ]
+    short = [f"{dim}:int8@{keep} > {full}:float32" for dim, keep in product(dims, (20, 60, 200))]
+    return [*scan, *short, f"{full}:float32"]
+
+
+class KuklaIndex(Engine):
+    """Nested prefixes, three precisions, one stored copy."""
+
+    title = "Kukla"
+    packages = ("kukla",)
+    guide = "this repository"
+
+    @classmethod
+    def version(cls) -> str:
+        import kukla
+
+        folder = Path(kukla.__file__).parent
+        crc = 0
+        for path in sorted(folder.rglob("*")):
+            if path.suffix in {".py", ".so", ".pyd"}:
+                crc = zlib.crc32(path.read_bytes(), crc)
+        return f"{super().version()}+{crc:08x}"
+
+    @staticmethod
+    def builds(shape: Shape) -> list[Params]:
+        nesting = [dim for dim in (64, 128, 256, 512, 1024) if dim < shape.dim] + [shape.dim]
+        return [
+            {"nesting": nesting, "projection": "none"},
+            {"nesting": nesting, "projection": "pca"},
+        ]
+
+    @staticmethod
+    def searches(shape: Shape, build: Params) -> list[Params]:
+        return [{"plan": plan} for plan in plans(tuple(build["nesting"]))]
+
+    def build(self, base: Floats, folder: Path, build: Params, threads: int) -> None:
+        from kukla import Index
+        from kukla.projection import fit_pca
+
+        projection = None
+        if build["projection"] == "pca":
+            projection = fit_pca(np.ascontiguousarray(base[:: max(1, len(base) // FIT_ROWS)]))
+        with Index.create(
+            folder / NAME, dim=base.shape[1], nesting=build["nesting"], projection=projection
+        ) as index:
+            index.add(base, ids=range(len(base)))
+            index.compact()
+
+    def open(self, base: Floats, folder: Path, build: Params, threads: int) -> None:
+        from kukla import Index, Plan
+
+        self._folder = folder
+        self._index = Index.open(folder / NAME, read_only=True)
+        self._threads = threads
+        self._parse = Plan.parse
+
+    def configure(self, search: Params) -> None:
+        self._plan = self._parse(search["plan"])
+
+    def one(self, query: Floats, k: int) -> Ids:
+        found: Ids = self._index.search(query, k, plan=self._plan).ids[0]
+        return found
+
+    def batch(self, queries: Floats, k: int) -> Ids:
+        found: Ids = self._index.search(queries, k, plan=self._plan, threads=self._threads).ids
+        return found
+
+    def full_vector_ranges(self) -> list[tuple[Path, int, int]]:
+        ranges: list[tuple[Path, int, int]] = []
+        for path in sorted((self._folder / NAME / "segments").glob("*.seg")):
+            floats = [section for section in _sections(path) if section["name"] == "float32"]
+            ranges += [(path, section["offset"], section["bytes"]) for section in floats]
+        return ranges
+
+    def bytes_read(self) -> float:
+        return float(self._index.explain(self._plan, k=10).bytes_read)
+
+
+def _sections(path: Path) -> list[dict[str, Any]]:
+    with path.open("rb") as file:
+        length = struct.unpack_from("<I", file.read(24), 12)[0]
+        sections: list[dict[str, Any]] = json.loads(file.read(length))["sections"]
+        return sections
+
+
+ENGINE = KuklaIndex

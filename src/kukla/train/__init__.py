@@ -1,0 +1,12 @@
+"""Learning projections by gradient descent: needs the extra ``train`` (torch); retrieval never imports it.
+
+``pip install 'kukla[train]'``, or ``pip install torch==2.13.0`` for a build without CUDA where your index has
+one. Importing this package does not import torch; calling :func:`fit_linear_head` does.
+"""
+
+from __future__ import annotations
+
+from kukla.train.linear_head import fit_linear_head
+from kukla.train.schedule import halving_dims
+
+__all__ = ["fit_linear_head", "halving_dims"]
