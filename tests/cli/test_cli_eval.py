@@ -49,6 +49,7 @@ def test_a_beir_folder_prints_what_each_size_keeps(invoke: Invoke, beir: Path, t
     lines = done.stdout.splitlines()
     assert lines[0] == "docs: 150 documents, 50 judged queries (binary), 512 dims"
     assert lines[1] == "  - texts embedded by kukla-static-en-v1"
+    assert lines.pop(2).startswith("  - only 50 judged queries")
     header = "plan  bytes/vector  size  nDCG@10  95 % interval  of full  95 % interval"
     assert " ".join(lines[3].split()) == " ".join(header.split())
     assert [line.split()[0] for line in lines[4:11]] == [
