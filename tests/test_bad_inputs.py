@@ -193,6 +193,8 @@ COMMANDS: list[tuple[str, list[str]]] = [
     ("an evaluation of nothing", ["eval"]),
     ("a BEIR folder that is not there", ["eval", "missing"]),
     ("dims above the width", ["truncate", "q.npy", "out.npy", "--dims", "65"]),
+    ("a report over another file", ["report", "i.kukla", "--out", "notes.npy"]),
+    ("a target for bare vectors", ["report", "q.npy", "--target", "recall@10>=0.9"]),
 ]
 
 

@@ -49,6 +49,7 @@ def test_a_beir_folder_prints_what_each_size_keeps(invoke: Invoke, beir: Path, t
     lines = done.stdout.splitlines()
     assert lines[0] == "docs: 150 documents, 50 judged queries (binary), 512 dims"
     assert lines[1] == "  - texts embedded by kukla-static-en-v1"
+    assert lines.pop(2).startswith("  - only 50 judged queries")
     header = "plan  bytes/vector  size  nDCG@10  95 % interval  of full  95 % interval"
     assert " ".join(lines[3].split()) == " ".join(header.split())
     assert [line.split()[0] for line in lines[4:11]] == [
@@ -165,10 +166,14 @@ def test_storage_without_any_data(invoke: Invoke) -> None:
 
 
 def test_storage_of_a_measured_collection(invoke: Invoke, beir: Path) -> None:
-    done = json.loads(invoke("eval", beir, "--measures", "RR@10", "--vectors", "2.5M", "--json").stdout)
+    some = ("--measures", "RR@10", "--vectors", "2.5M", "--dims", "64,256", "--json")
+    done = json.loads(invoke("eval", beir, *some).stdout)
     assert done["storage"]["vectors"] == 2_500_000
     measured = {row["plan"]: row["bytes_per_vector"] for row in done["quality"]["rows"]}
+    assert {row["dim"] for row in done["storage"]["rows"]} == {64, 256, 512}
     for row in done["storage"]["rows"]:
+        if row["dim"] == 512 and row["precision"] != "float32":
+            continue  # not asked for, so not measured
         plan = f"{row['dim']}:{row['precision']}"
         assert row["scanned_bytes"] == 2_500_000 * measured[plan]
 

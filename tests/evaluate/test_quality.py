@@ -157,7 +157,7 @@ def test_what_is_left_out_is_said(index: Index, task: Task) -> None:
         "1 judged queries are not among the queries: left out",
         "1 of 41 relevant documents are not in the corpus ('gone' for one): no ranking can find them, and "
         "every value is lower for it",
-        "only 20 judged queries: intervals of fewer than 30 are too narrow",
+        "only 20 judged queries: with fewer than 100, intervals are too narrow, most of all near 100 %",
         "the corpus has 400 documents: R@500 looks at all of them",
     )
     # All 400 documents are returned, so only the missing one is not found: 19 queries at 1, one at 2 of 3.

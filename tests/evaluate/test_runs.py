@@ -29,6 +29,7 @@ def test_means_intervals_and_what_is_said() -> None:
     assert (row.values["q0"], row.values["q20"], row.values["q35"]) == (1, 0.5, 0)
     assert found.queries == 40
     assert found.notes == (
+        "only 40 judged queries: with fewer than 100, intervals are too narrow, most of all near 100 %",
         "1 judged queries without a relevant document are left out",
         "one: 1 queries without a relevant document are left out",
         "one: 10 judged queries are not answered and count as 0",

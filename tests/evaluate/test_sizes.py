@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from kukla import Index
+from kukla import Index, Nesting
 from kukla.errors import InputError
 from kukla.evaluate import storage
 from kukla.evaluate.sizes import StorageRow
@@ -34,6 +34,14 @@ def test_what_kukla_scans_is_what_an_index_says_it_scans(tmp_path: object) -> No
             cost = index.explain(f"{one.dim}:{one.precision}", documents=1000)
             assert one.scanned_bytes == cost.resident_bytes
         assert storage(1000, [256, 2048]).disk_bytes == cost.disk_bytes
+
+
+def test_the_shells_of_an_index_have_scales_of_their_own() -> None:
+    (one,) = storage(1, [256], precisions=["int8"], nesting=Nesting((64, 128, 256, 512))).rows
+    assert one.scanned_bytes == 256 + 3 * 4 + 4
+    assert one.size == 256 / 2048
+    with pytest.raises(InputError):
+        storage(1, [100], nesting=Nesting((64, 128)))
 
 
 def test_a_price_is_the_users() -> None:

@@ -55,6 +55,8 @@ def test_a_loss_is_not_called_a_gain() -> None:
     assert gain(4.0, "less", "more") == ("4.0×", "less")
     assert gain(0.5, "faster", "slower") == ("2.0×", "slower")
     assert milliseconds(0.0004567) == "0.457 ms"
+    assert milliseconds(0.00085) == "0.850 ms"
+    assert milliseconds(0.1234) == "123 ms"
 
 
 def test_a_calibrated_index_leads_with_its_bound(report: Report) -> None:
@@ -177,5 +179,5 @@ def test_a_projection_is_undone_for_the_verdict_on_the_model(tmp_path: Path) -> 
     with Index.create(tmp_path / "p.kukla", dim=DIM, nesting=(16, 32, DIM), projection=turn) as index:
         index.add(vectors)
         made = report_index(index)
-    assert any("before the index's pca projection" in note for note in made.profile.notes)
-    assert "stores its vectors after a pca projection" in render(made)
+    assert any("before the index's " in note for note in made.profile.notes)
+    assert "stores its vectors after a " in render(made)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kukla.cli.output import Bar
 from kukla.cli.queries import read_queries
 from kukla.cli.sources import ARRAY_SUFFIXES
 from kukla.embed import load_embedder
@@ -63,7 +64,6 @@ def open_collection(
     dims: Sequence[int] | None,
     precisions: Sequence[str] | None,
     text_field: str | None,
-    progress: Progress,
 ) -> Iterator[Collection]:
     """Open an index, or make one in a temporary folder; judgements and queries are read before it.
 
@@ -97,7 +97,9 @@ def open_collection(
         kept = tuple(dict.fromkeys([*_KEPT, *map(Precision.parse, precisions or ())]))
         where = Path(scratch) / "collection.kukla"
         make = _index_of_texts if paths.documents is None else _index_of_vectors
-        with make(where, corpus, paths, dims, kept, notes, progress) as index:
+        with Bar(f"indexing {corpus.name}") as bar:
+            index = make(where, corpus, paths, dims, kept, notes, bar)
+        with index:
             if not len(index):
                 raise InputError(f"{corpus}: holds no documents")
             yield Collection(name, index, queries, ids, qrels, tuple(notes))

@@ -22,6 +22,7 @@ from kukla.evaluate.quality import evaluate_quality
 from kukla.evaluate.quality_figure import draw_quality
 from kukla.evaluate.runs import RunsQuality, evaluate_runs
 from kukla.evaluate.sizes import storage
+from kukla.nesting import Nesting
 from kukla.plan import Plan
 from kukla.readers.beir import open_beir
 from kukla.readers.qrels import read_qrels
@@ -180,6 +181,7 @@ def evaluate(
     searches = folder is not None or index_path is not None or documents is not None
     _check(searches, runs, vectors, dims, price_per_gb_month, per_query, plot, run_out, plans)
     printed: dict[str, Any] = {}
+    nesting: Nesting | None = None
     if runs:
         judged = _runs(paths, runs, measures, text_field, seed)
         printed["runs"] = judged.as_dict(per_query=per_query)
@@ -187,12 +189,8 @@ def evaluate(
             print_runs(judged, per_query=per_query)
     elif searches:
         writer = None if run_out is None else _RunWriter(run_out, plans)
-        with (
-            Bar("evaluating") as bar,
-            open_collection(
-                paths, dims=dims, precisions=precisions, text_field=text_field, progress=lambda *_: None
-            ) as found,
-        ):
+        opened = open_collection(paths, dims=dims, precisions=precisions, text_field=text_field)
+        with opened as found, Bar("evaluating") as bar:
             curve = evaluate_quality(
                 found.index,
                 found.queries,
@@ -208,7 +206,8 @@ def evaluate(
                 progress=bar,
             )
             curve = replace(curve, notes=(*found.notes, *curve.notes))
-            dims = dims or found.index.nesting.dims
+            nesting = found.index.nesting
+            dims = tuple({*(dims or nesting.dims), nesting.full})
         if plot is not None:
             draw_quality(curve, plot, what=found.name)
         printed["quality"] = curve.as_dict()
@@ -222,6 +221,7 @@ def evaluate(
         sizes = storage(
             vectors,
             dims,
+            nesting=nesting,
             price_per_gb_month=price_per_gb_month,
             **({} if precisions is None else {"precisions": precisions}),
         )

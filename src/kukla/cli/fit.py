@@ -10,7 +10,7 @@ from kukla.cli.common import json_option, split_numbers
 from kukla.cli.output import Bar, print_json, print_styled, print_table
 from kukla.errors import InputError
 from kukla.projection import Projection
-from kukla.projection.choose import KINDS, Choice, choose_projection
+from kukla.projection.choose import KINDS, LEARNED, Choice, choose_projection
 from kukla.projection.held_out import Metric
 from kukla.readers import read_vectors
 
@@ -21,6 +21,7 @@ __all__ = ["fit"]
     short_help="Fit a projection that makes prefixes better.",
     epilog="\b\nExamples:\n  kukla fit vectors.npy --to projection.npz\n"
     "  kukla fit vectors.npy --queries queries.npy --to projection.npz\n"
+    "  kukla fit vectors.npy --queries queries.npy --learned --to projection.npz\n"
     "  kukla fit vectors.npy --kind model_head.safetensors --to projection.npz\n"
     "  kukla index vectors.npy --projection projection.npz --to vectors.kukla",
 )
@@ -37,7 +38,12 @@ __all__ = ["fit"]
     metavar="KIND",
     default="auto",
     show_default=True,
-    help=f"auto, {', '.join(KINDS)}, or a file: .npz, .npy or .safetensors with a matrix.",
+    help=f"auto, {', '.join((*KINDS, LEARNED))}, or a file: .npz, .npy or .safetensors with a matrix.",
+)
+@click.option(
+    "--learned",
+    is_flag=True,
+    help="Let auto try a learned rotation too: a minute or more, and the extra train.",
 )
 @click.option(
     "--to", "target", metavar="FILE.npz", type=click.Path(path_type=Path), help="Save the projection."
@@ -67,6 +73,7 @@ def fit(
     source: Path,
     queries_file: Path | None,
     kind: str,
+    learned: bool,
     target: Path | None,
     force: bool,
     k: int,
@@ -89,7 +96,7 @@ def fit(
             raise InputError(f"there is something at {target} already; --force replaces it")
         if not target.parent.is_dir():
             raise InputError(f"--to {target}: there is no folder {target.parent}")
-    given = None if kind in ("auto", *KINDS) else _given(kind)
+    given = None if kind in ("auto", *KINDS, LEARNED) else _given(kind)
     picked = None if kind == "auto" else "given" if given is not None else kind
     vectors = read_vectors(source, key=key)
     queries = None if queries_file is None else read_vectors(queries_file)
@@ -97,7 +104,7 @@ def fit(
         choice = choose_projection(
             vectors,
             queries,
-            kinds=KINDS,
+            kinds=(*KINDS, LEARNED) if learned else KINDS,
             given=given,
             pick=picked,
             dims=dims,
@@ -118,7 +125,7 @@ def fit(
 def _given(kind: str) -> Projection:
     path = Path(kind)
     if not path.suffix and not path.exists():
-        raise InputError(f"--kind is auto, {', '.join(KINDS)} or a file, got {kind!r}")
+        raise InputError(f"--kind is auto, {', '.join((*KINDS, LEARNED))} or a file, got {kind!r}")
     return Projection.load(path)
 
 

@@ -39,8 +39,8 @@ DEFAULT_MEASURES = ("nDCG@10", "R@100")
 NO_CUTOFF_DEPTH = 1000
 """How many results a measure without a cutoff looks at, as in TREC."""
 
-ENOUGH_QUERIES = 30
-"""Below, the bootstrap's intervals cover visibly less than they say."""
+ENOUGH_QUERIES = 100
+"""Below, the bootstrap's intervals hold visibly less often than they say (docs/eval.md)."""
 
 _COMMON = "nDCG@10, R@100, RR@10, AP, AP@100, P@10, Success@1"
 _FAMILIAR = {
@@ -64,10 +64,13 @@ def split_measures(text: str) -> tuple[str, ...]:
 
 
 def few_queries(count: int) -> list[str]:
-    """A note on what intervals of so few queries are worth; none from 30 on."""
+    """A note on what intervals of so few queries are worth; none from 100 on."""
     if count >= ENOUGH_QUERIES:
         return []
-    return [f"only {count:,} judged queries: intervals of fewer than {ENOUGH_QUERIES} are too narrow"]
+    return [
+        f"only {count:,} judged queries: with fewer than {ENOUGH_QUERIES}, intervals are too narrow, most of "
+        "all near 100 %"
+    ]
 
 
 def rank_scores(ids: Iterable[object]) -> dict[str, float]:

@@ -89,9 +89,10 @@ def storage(
     dims: Iterable[int],
     *,
     precisions: Iterable[Precision | str] = _DEFAULT,
+    nesting: Nesting | None = None,
     price_per_gb_month: float | None = None,
 ) -> Storage:
-    """Compute what ``vectors`` vectors take; the largest of ``dims`` is the full dim.
+    """Compute what ``vectors`` vectors take.
 
     Parameters
     ----------
@@ -99,6 +100,9 @@ def storage(
         1 to 10^15.
     dims : iterable of int
     precisions : iterable of Precision or str
+    nesting : Nesting, optional
+        Of an index that holds them: its shells have the scales of int8. Default: ``dims``, so that the
+        largest of them is the full dim.
     price_per_gb_month : float, optional
         Of the memory that scans read, in any currency, for 10^9 bytes.
 
@@ -121,12 +125,13 @@ def storage(
     price = price_per_gb_month
     if price is not None and (isinstance(price, bool | str) or not 0 <= price < math.inf):
         raise InputError(f"price_per_gb_month must be a number, at least 0, got {price!r}")
-    nesting = Nesting(tuple(sorted(set(dims))))
+    widths = tuple(sorted(set(dims)))
+    nesting = nesting or Nesting(widths)
     chosen = sorted({Precision.parse(name) for name in precisions}, key=lambda precision: -precision.bits)
     if not chosen:
         raise InputError(f"no precisions were given; allowed: {', '.join(Precision)}")
     rows = []
-    for dim in reversed(nesting.dims):
+    for dim in reversed(widths):
         for precision in chosen:
             codes = vectors * -(-dim * precision.bits // 8)
             scanned = vectors * bytes_per_row(Stage(dim, precision), nesting, renormalise=True)

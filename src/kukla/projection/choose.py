@@ -123,7 +123,7 @@ def choose_projection(
         The most vectors that the measurement looks at, drawn at random. The final fit reads all.
     seed : int
     progress : callable, optional
-        Of the final fit.
+        Of the final fit, and of every training.
 
     Returns
     -------
@@ -139,6 +139,8 @@ def choose_projection(
     ------
     InputError
         Too few vectors or queries, an unknown kind.
+    MissingExtraError
+        ``learned`` without torch.
     VectorError
         NaN, all-zero rows, dims that differ.
     """
@@ -164,9 +166,17 @@ def choose_projection(
     if given is not None and given.dim_in != full:
         raise VectorError(f"the given projection takes {given.dim_in} dims, the vectors have {full}")
     chosen_dims = _check_dims(dims, min([full, *([given.dim_out] if given else [])]))
+    if LEARNED in wanted:
+        from kukla.train.extra import import_torch
+
+        import_torch()  # missing, it is said before anything else is fitted
     candidates: dict[str, Projection] = {}
     for kind in wanted:
-        candidates[kind] = given if kind == "given" and given else _fit(kind, fit, query_fit, metric, seed)
+        candidates[kind] = (
+            given
+            if kind == "given" and given
+            else _fit(kind, fit, query_fit, metric, seed, progress if kind == LEARNED else None)
+        )
     recalls = _best_recalls(candidates, documents, held_out, chosen_dims, k, metric)
     later_k = max(1, min(k, unseen // 4))
     later = prefix_recalls(candidates, documents[len(fit) :], held_out, chosen_dims, later_k, metric)

@@ -69,6 +69,7 @@ class Series:
     points: tuple[Point, ...]
     line: bool = True
     interval: Literal["band", "whisker"] = "band"
+    dashed: bool = False
     hollow: bool = False
     large: bool = False
     labelled: bool = True

@@ -113,9 +113,9 @@ def frontier_chart(calibration: Calibration) -> Chart:
     chosen, exact = calibration.chosen, calibration.exact
     others = [row for row in shown if row not in (chosen, exact)]
     series = (
-        Series("chosen", "chosen", "circle", (_tested(chosen),), interval="whisker", large=True),
+        Series("chosen", "chosen", "circle", (_tested(chosen),), line=False, interval="whisker", large=True),
         *(
-            [Series("exact search", "green", "square", (_tested(exact),), interval="whisker")]
+            [Series("exact search", "green", "square", (_tested(exact),), line=False, interval="whisker")]
             if exact is not chosen
             else []
         ),
@@ -179,9 +179,9 @@ def _frontier_table(calibration: Calibration) -> Table:
 
 
 _PRECISIONS: tuple[tuple[Precision, Colour, Shape], ...] = (
-    (Precision.FLOAT32, "green", "up"),
-    (Precision.FLOAT16, "pink", "diamond"),
     (Precision.INT8, "blue", "square"),
+    (Precision.FLOAT16, "pink", "diamond"),
+    (Precision.FLOAT32, "green", "up"),
     (Precision.BINARY, "red", "circle"),
 )
 
@@ -194,7 +194,9 @@ def quality_chart(quality: QualityCurve) -> Chart:
         rows = quality.curve(precision)
         if rows:
             points = tuple(_judged(row, measure) for row in rows)
-            series.append(Series(precision.value, colour, shape, points))
+            # int8 lies on float32 more often than not: dashed and on top, both are seen.
+            dashed = precision is Precision.INT8
+            series.append(Series(precision.value, colour, shape, points, dashed=dashed))
     found = [point for one in series for point in one.points]
     return Chart(
         name="quality",

@@ -184,7 +184,7 @@ def _lines(
             strokes.append(Stroke(path, "whisker", series.colour))
     if series.line and len(points) > 1:
         path = "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
-        strokes.append(Stroke(f"M{path}", "line", series.colour))
+        strokes.append(Stroke(f"M{path}", "line dashed" if series.dashed else "line", series.colour))
     return strokes
 
 

@@ -83,4 +83,4 @@ def gain(ratio: float, better: str, worse: str) -> tuple[str, str]:
 def milliseconds(seconds: float) -> str:
     """``0.46 ms``: three digits."""
     value = seconds * 1e3
-    return f"{value:,.0f} ms" if value >= 100 else f"{value:.3g} ms"
+    return f"{value:,.0f} ms" if value >= 100 else f"{value:#.3g} ms"

@@ -108,7 +108,7 @@ def _draw_series(axes: Any, series: Series) -> None:
         markersize=9 if series.large else 5,
         markerfacecolor="white" if series.hollow else colour,
         linewidth=1.8,
-        linestyle="-" if series.line else "none",
+        linestyle="none" if not series.line else "--" if series.dashed else "-",
         label=series.name,
     )
 

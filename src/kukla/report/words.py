@@ -157,7 +157,7 @@ def savings_sentence(facts: IndexFacts) -> str:
 
 
 def quality_sentence(report: Report) -> str:
-    """What full vectors reach, the smallest prefix that keeps 95 % of it, and what whole plans keep."""
+    """What full vectors reach, the smallest codes that keep 95 % of it, and what whole plans keep."""
     quality = report.quality
     if quality is None:
         return ""
@@ -166,7 +166,7 @@ def quality_sentence(report: Report) -> str:
     smallest = quality.smallest(measure)
     if smallest is not None and smallest.plan != quality.reference:
         said.append(
-            f"the smallest prefix whose whole interval keeps 95 % of that is {smallest.plan}, in "
+            f"the smallest codes whose whole interval keeps 95 % of that are {smallest.plan}, in "
             f"{smallest.bytes_per_vector:,} bytes a vector ({times(1 / smallest.size)} less)"
         )
     else:

@@ -19,7 +19,7 @@ from kukla.train.sample import Sample
 
 __all__ = ["Settings", "Trained", "descend", "find_temperature"]
 
-BATCH_DOCUMENTS = 2048
+BATCH_DOCUMENTS = 1024
 BATCH_QUERIES = 128
 MEASURE_EVERY = 20
 _MOMENTUM = 0.9

@@ -2,9 +2,9 @@
 
 All take torch tensors and are differentiable. ``scores`` are those of prefixes, one tensor ``(n, m)`` for
 each dim; ``scales`` are learned, one for each dim, because a softmax of shorter prefixes needs another
-temperature and a ranking does not change with it. The nested sum is that of Matryoshka representation learning
-(Kusupati et al. 2022, arXiv 2205.13147); scores of the full vectors as the target, for vectors of any model and without
-labels, and pairs where there are some, is the setting of Matryoshka-Adaptor (Yoon et al. 2024,
+temperature and a ranking does not change with it. The nested sum is that of Matryoshka representation
+learning (Kusupati et al. 2022, arXiv 2205.13147); scores of the full vectors as the target, for any model and
+without labels, and pairs where there are some, is the setting of Matryoshka-Adaptor (Yoon et al. 2024,
 arXiv 2407.20243), whose losses are differences of scores where ours is a divergence of softmaxes.
 """
 
