@@ -8,6 +8,7 @@ from typing import Any
 from benchmarks.peers import engines
 from benchmarks.peers.frontier import Point, front, points, workloads
 from benchmarks.peers.results import Results
+from benchmarks.peers.workloads import K
 from kukla.evaluate.style import FAINT, INK, dress, save, two_panels
 
 __all__ = ["draw_pareto"]
@@ -60,7 +61,7 @@ def _draw(workload: str, measured: list[Point], path: Path) -> None:
             label=lambda value: f"{value:,.0f}" if value >= 1 else f"{value:g}",
         )
         axes.set_xlim(low / 1.5, high * 1.5)
-    left.set_ylabel("recall@10", color=INK)
+    left.set_ylabel(f"recall@{K}", color=INK)
     left.set_ylim(LOWEST, 1.005)
     left.axhline(1.0, color=FAINT, linewidth=1, linestyle=(0, (4, 3)), zorder=0)
     right.axhline(1.0, color=FAINT, linewidth=1, linestyle=(0, (4, 3)), zorder=0)
@@ -71,8 +72,16 @@ def _draw(workload: str, measured: list[Point], path: Path) -> None:
     }
     legend = {"loc": "outside lower center", "ncols": 4, "frameon": False, "fontsize": 8.5}
     figure.legend(handles.values(), handles.keys(), labelcolor=INK, **legend)
-    figure.suptitle(f"Recall and speed: {workload}", fontsize=12.5, fontweight="bold", color=INK)
+    figure.suptitle(
+        f"Recall and speed: {_size(workload)}, k = {K}", fontsize=12.5, fontweight="bold", color=INK
+    )
     save(figure, path)
+
+
+def _size(workload: str) -> str:
+    name, _, size = workload.partition("/")
+    rows, _, dim = size.partition("x")
+    return f"{name}, {int(rows):,} vectors of {dim} dims"
 
 
 def _look(name: str) -> dict[str, Any]:
@@ -82,7 +91,7 @@ def _look(name: str) -> dict[str, Any]:
     colour, second = COLOURS[number % len(COLOURS)], number >= len(COLOURS)
     return {
         "color": colour,
-        "marker": MARKERS[number % len(MARKERS)],
+        "marker": MARKERS[(number + 3 * second) % len(MARKERS)],
         "markersize": 4.5,
         "linewidth": 1.4,
         "linestyle": "--" if second else "-",

@@ -63,7 +63,9 @@ def run(
     results: Results, workloads: Sequence[Workload], options: Options, say: Callable[[str], None]
 ) -> None:
     """Measure everything that the options ask for and the results do not have."""
-    results.add({"kind": "machine", "at": _now(), **describe_machine(), **measure_limits()})
+    machine = describe_machine()
+    if results.find({"kind": "machine", "cpu": machine["cpu"]}) is None:
+        results.add({"kind": "machine", "at": _now(), **machine, **measure_limits()})
     for workload in workloads:
         workload.truth(say)
         about = {"about": workload.about, "queries": workload.n_queries}

@@ -12,6 +12,7 @@ import json
 import os
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -70,12 +71,13 @@ def _search(engine: Engine, workload: Workload, folder: Path, job: dict[str, Any
     base, queries, truth = workload.base(), workload.queries(), workload.truth()
     effort = Effort(**job["effort"])
     ranges: list[Range] = [(workload.folder / "base.npy", 0, 1 << 62)]
-    base[0].max()
-    before = resident(ranges)
+    for module in engine.modules:
+        import_module(module)
+    before = resident(folder, ranges)
     started = time.perf_counter()
     engine.open(base, folder, job["build"], job["threads"])
     opened = time.perf_counter() - started
-    ranges += [(path.resolve(), start, count) for path, start, count in engine.full_vector_ranges()]
+    ranges += engine.full_vector_ranges()
     enough: list[Params] = []
     for search in job["searches"]:
         if cheaper := next((found for found in enough if _dearer(search, found)), None):
@@ -85,7 +87,7 @@ def _search(engine: Engine, workload: Workload, folder: Path, job: dict[str, Any
         engine.configure(search)
         if job["kind"] == "single":
             result = measure_single(engine, queries, truth, effort)
-            result |= _memory(engine, before, resident(ranges))
+            result |= _memory(engine, before, resident(folder, ranges))
             result |= {"open_seconds": round(opened, 4), "bytes_read": engine.bytes_read()}
         else:
             result = measure_batch(engine, queries, truth, effort)

@@ -50,6 +50,8 @@ class Engine(ABC):
     title: ClassVar[str]
     packages: ClassVar[tuple[str, ...]]
     """Distributions whose versions key the results; the first is what `pip install` needs."""
+    modules: ClassVar[tuple[str, ...]]
+    """What to import before memory is first measured: a library's own data is not its index."""
     guide: ClassVar[str]
     """Where the grid's advice was read."""
 

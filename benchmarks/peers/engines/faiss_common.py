@@ -50,6 +50,7 @@ class FaissEngine(Engine):
     """An index that FAISS writes and reads."""
 
     packages = ("faiss-cpu",)
+    modules = ("faiss",)
     training_rows = 262_144
 
     def make(self, dim: int, rows: int, build: Params) -> Any:

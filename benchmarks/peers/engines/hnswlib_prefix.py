@@ -21,6 +21,7 @@ class HnswlibPrefix(Engine):
 
     title = "hnswlib on a prefix + rescoring"
     packages = ("hnswlib", "faiss-cpu")
+    modules = ("hnswlib", "faiss")
     guide = "hnswlib ALGO_PARAMS.md: M 12-48 (high recall, high dim: more), ef_construction 100-2000"
 
     @staticmethod

@@ -41,6 +41,7 @@ class KuklaIndex(Engine):
 
     title = "Kukla"
     packages = ("kukla",)
+    modules = ("kukla", "kukla.projection")
     guide = "this repository"
 
     @classmethod

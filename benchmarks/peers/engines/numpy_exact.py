@@ -16,6 +16,7 @@ class NumpyExact(Engine):
 
     title = "NumPy float32 (exact)"
     packages = ("numpy",)
+    modules = ("numpy",)
     guide = "none needed"
     block_queries = 64
 

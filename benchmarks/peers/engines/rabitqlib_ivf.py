@@ -21,6 +21,7 @@ class RabitqlibIvf(Engine):
 
     title = "RaBitQ-Library IVF"
     packages = ("rabitqlib",)
+    modules = ("rabitqlib",)
     guide = "RaBitQ-Library docs/index/ivf.md and clustering.md; 4 to 16 roots of n clusters"
 
     @staticmethod

@@ -20,6 +20,7 @@ class ScannTree(Engine):
 
     title = "ScaNN"
     packages = ("scann",)
+    modules = ("scann",)
     guide = "google-research/scann/docs/algorithms.md; AlloyDB ScaNN index reference (leaves up to n / 100)"
 
     @staticmethod
@@ -34,8 +35,8 @@ class ScannTree(Engine):
 
     @staticmethod
     def searches(shape: Shape, build: Params) -> list[Params]:
-        grid = product(SHARES, REORDERED)
-        return [{"leaves": max(1, round(share * build["leaves"])), "reorder": count} for share, count in grid]
+        leaves = dict.fromkeys(max(1, round(share * build["leaves"])) for share in SHARES)
+        return [{"leaves": some, "reorder": count} for some, count in product(leaves, REORDERED)]
 
     def build(self, base: Floats, folder: Path, build: Params, threads: int) -> None:
         import scann

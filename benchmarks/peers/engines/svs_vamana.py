@@ -25,6 +25,7 @@ class SvsVamana(Engine):
 
     title = "SVS Vamana LeanVec"
     packages = ("scalable-vs", "faiss-cpu")
+    modules = ("svs", "faiss")
     guide = "SVS docs: How to choose graph building and compression parameters; LeanVec"
 
     @staticmethod

@@ -23,6 +23,7 @@ class TurbovecFlat(Engine):
 
     title = "turbovec"
     packages = ("turbovec", "faiss-cpu")
+    modules = ("turbovec", "faiss")
     guide = "turbovec docs/how-it-works.md, docs/api.md"
 
     @staticmethod
@@ -49,7 +50,7 @@ class TurbovecFlat(Engine):
 
         self._index = TurboQuantIndex.load(str(folder / "index.tv"))
         self._index.prepare()
-        self._code_bytes = base.size * build["bits"] / 8
+        self._plane_bytes = base.size / 8
         self._dim = base.shape[1]
         self._rescore = Rescorer(base, threads)
 
@@ -66,7 +67,8 @@ class TurbovecFlat(Engine):
         return self._rescore(queries, self._index.search(queries, self._shortlist)[1], k)
 
     def bytes_read(self) -> float:
-        return float(self._code_bytes + self._shortlist * self._dim * 4)
+        """One bit plane, which its staged search scans first, and what is rescored here: a lower bound."""
+        return float(self._plane_bytes + self._shortlist * self._dim * 4)
 
 
 ENGINE = TurbovecFlat

@@ -21,6 +21,7 @@ class UsearchPrefix(Engine):
 
     title = "usearch on a prefix + rescoring"
     packages = ("usearch", "faiss-cpu")
+    modules = ("usearch.index", "faiss")
     guide = "usearch docs, benchmarks: connectivity 16, expansion_add 128, expansion_search 64; f16 and i8"
 
     @staticmethod

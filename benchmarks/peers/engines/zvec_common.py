@@ -19,6 +19,7 @@ class ZvecEngine(Engine):
     """A collection with an index; searched by `query_internal_ids`, which materialises no documents."""
 
     packages = ("zvec",)
+    modules = ("zvec",)
     _param: Any
     guide = "zvec.org docs, vector index; parameter docstrings of zvec 0.8"
 
