@@ -5,6 +5,9 @@ its plan over the *whole* population reaches the target. A calibration of 95 % c
 of the draws. "Fresh" are the queries that a calibration has not seen: as they are few, their mean falls below
 a target now and then even where the mean over all does not.
 
+Draws without replacement from a small population vary less than new queries would. So the bounds of the plans
+that were tested are also held against independent draws *with* replacement from their real recalls.
+
 Every search is a real one; a plan is run once on all queries, and each calibration is shown its part.
 """
 
@@ -26,6 +29,7 @@ from rich.table import Table
 from benchmarks.data import medquad_questions, nomic, passages, small3, xquad_questions
 from kukla import Index, load_embedder
 from kukla.calibrate import Calibration
+from kukla.calibrate.bound import learn_bet, lower_bound
 from kukla.checks import normalise
 from kukla.evaluate import ExactAnswers, exact_answers
 from kukla.plan import Plan
@@ -33,6 +37,8 @@ from kukla.search import SearchResult
 from kukla.target import Target
 
 K = 10
+DRAWS = 200
+MOST_PLANS = 20
 QUESTIONS = {"XQuAD": (xquad_questions, 600), "MedQuAD": (medquad_questions, 700)}
 
 
@@ -138,6 +144,7 @@ def _experiment(
     started, count = time.perf_counter(), len(index.vectors)
     tallies: dict[tuple[float, float], Tally] = defaultdict(Tally)
     tested = wrong = 0
+    plans: set[Plan] = set()
     for confidence in confidences:
         for seed in range(runs):
             shuffled = np.random.default_rng([11, seed]).permutation(count)
@@ -145,6 +152,7 @@ def _experiment(
             if confidence == confidences[0]:
                 tests = [row for row in found.frontier if row is not found.exact]
                 tested += len(tests)
+                plans.update(row.plan for row in tests)
                 wrong += sum(row.bound > index.recalls(row.plan).mean() for row in tests)
             for threshold in thresholds:
                 _count(tallies[confidence, threshold], index, found, threshold, shuffled[seen:])
@@ -172,7 +180,26 @@ def _experiment(
         f"{tested:,} bounds of {confidences[0]} confidence of single plans, {wrong:,} "
         f"({wrong / max(tested, 1):.2%}) are above the mean over all; {time.perf_counter() - started:.0f} s"
     )
+    console.print(_independent(index, plans, found))
     return rows
+
+
+def _independent(index: Remembering, plans: set[Plan], found: Calibration) -> str:
+    """Bounds of real recalls, drawn with replacement: as many to learn the bet, as many to prove."""
+    rng, confidence = np.random.default_rng(3), found.confidence
+    lossy = sorted((plan for plan in plans if index.recalls(plan).mean() < 1), key=str)[:MOST_PLANS]
+    above = 0
+    for plan in lossy:
+        recalls = index.recalls(plan)
+        for _ in range(DRAWS):
+            learned = rng.choice(recalls, found.selection_queries)
+            proven = rng.choice(recalls, found.held_out_queries)
+            bet = learn_bet(learned, len(proven), confidence)
+            above += lower_bound(proven, confidence, bet=bet) > recalls.mean()
+    return (
+        f"independent draws, {DRAWS} for each of {len(lossy)} plans: {above / (DRAWS * max(len(lossy), 1)):.2%} "
+        f"of the bounds of {confidence} confidence are above the mean"
+    )
 
 
 def _calibrate(index: Remembering, queries: np.ndarray, confidence: float, seed: int) -> Calibration:

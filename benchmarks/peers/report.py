@@ -10,7 +10,7 @@ from benchmarks.peers import engines
 from benchmarks.peers.frontier import LEVELS, Point, best_at, front, points, workloads
 from benchmarks.peers.results import Record, Results
 
-__all__ = ["render"]
+__all__ = ["machines", "render"]
 
 NEAR = 0.8
 """Within 20 % of the best speed: whose memory is compared."""
@@ -18,7 +18,7 @@ NEAR = 0.8
 
 def render(results: Results, *, grid: bool = False) -> str:
     """Everything that the results say, workload by workload."""
-    parts = [_machines(results)]
+    parts = [machines(results)]
     for workload in workloads(results):
         about = {record["workload"]: record for record in results.all("workload")}.get(workload, {})
         measured = points(results, workload)
@@ -44,7 +44,8 @@ def render(results: Results, *, grid: bool = False) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _machines(results: Results) -> str:
+def machines(results: Results) -> str:
+    """What was measured on, a line each."""
     lines = []
     for at, machine in enumerate(results.all("machine")):
         caches = ", ".join(f"{name} {size}" for name, size in machine["caches"].items())

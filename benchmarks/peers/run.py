@@ -26,6 +26,7 @@ from benchmarks.peers import engines
 from benchmarks.peers.engines.base import Params, Shape
 from benchmarks.peers.limits import describe_machine, measure_limits
 from benchmarks.peers.measure import Effort
+from benchmarks.peers.report import machines
 from benchmarks.peers.results import Record, Results
 from benchmarks.peers.workloads import Workload
 
@@ -66,6 +67,7 @@ def run(
     machine = describe_machine()
     if results.find({"kind": "machine", "cpu": machine["cpu"]}) is None:
         results.add({"kind": "machine", "at": _now(), **machine, **measure_limits()})
+    say(machines(results))
     for workload in workloads:
         workload.truth(say)
         about = {"about": workload.about, "queries": workload.n_queries}

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 import time
 from importlib import import_module
 from pathlib import Path
@@ -35,6 +36,7 @@ def main(fd: int, job: dict[str, Any]) -> None:
             pipe.write(json.dumps(record) + "\n")
             pipe.flush()
 
+        _end_with(os.getppid())
         _keep_to(job["threads"])
         workload = Workload.open(job["workload"], job["rows"])
         engine = engines.load(job["engine"])
@@ -43,6 +45,17 @@ def main(fd: int, job: dict[str, Any]) -> None:
             say(_build(engine, workload, folder, job))
         else:
             _search(engine, workload, folder, job, say)
+
+
+def _end_with(parent: int) -> None:
+    """A run that is killed takes its worker with it, however long a library stays in its own code."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _keep_to(threads: int) -> None:
