@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from kukla.projection import fit_pca
 from kukla.report import Asked, Report, render, report_index, report_vectors
 from kukla.report.notices import notices
 from kukla.report.plan_words import gain, milliseconds, plan_sentence, plan_steps, times
+from kukla.report.plans import pick_state
 from kukla.report.words import headline, savings_sentence, tiles
 
 from .conftest import DIM, draw, make_index
@@ -181,3 +183,42 @@ def test_a_projection_is_undone_for_the_verdict_on_the_model(tmp_path: Path) -> 
         made = report_index(index)
     assert any("before the index's " in note for note in made.profile.notes)
     assert "stores its vectors after a " in render(made)
+
+
+def test_slower_and_dearer_plans_are_called_so(report: Report) -> None:
+    exact, _, chosen = report.index.plans
+    worse = replace(chosen, seconds=2 * exact.seconds, bytes_moved=2 * exact.bytes_moved)
+    made = replace(report, index=replace(report.index, plans=(exact, worse)))
+    _, memory, moved, time = tiles(made)
+    assert memory.label == "less memory to scan"
+    assert (moved.value, moved.label) == ("2.0×", "more bytes moved a query")
+    assert (time.value, time.label) == ("2.0×", "slower a query")
+    assert "2.0× more bytes moved, 2.0× slower." in savings_sentence(made.index)
+    better = replace(chosen, seconds=exact.seconds / 4)
+    made = replace(report, index=replace(report.index, plans=(exact, better)))
+    assert (tiles(made)[3].value, tiles(made)[3].label) == ("4.0×", "faster a query")
+
+
+def test_which_calibration_is_reported(report: Report) -> None:
+    given = report.index.main
+    estimated = replace(given, calibration=replace(given.calibration, estimated=True))
+    judged = replace(given, calibration=replace(given.calibration, judged=True))
+    stale = replace(given, state="stale")
+    newer = replace(given, calibration=replace(given.calibration, seed=9))
+    assert pick_state([given, newer], None) is newer
+    assert pick_state([newer, stale], None) is newer
+    assert pick_state([given, judged], None) is given
+    assert pick_state([given, estimated], None) is given
+    assert pick_state([estimated, stale], None) is estimated
+    assert pick_state([given, newer], given.calibration) is given
+    assert pick_state([], None) is None
+
+
+def test_a_plan_has_the_k_of_its_calibration_and_the_verdict_may_have_another(calibrated: Path) -> None:
+    with Index.open(calibrated, read_only=True) as index:
+        made = report_index(index, k=20)
+    assert made.profile.k == 20
+    assert made.index.used.cost.k == 5
+    texts = [command.text for command in made.commands]
+    assert f"kukla profile {calibrated} -k 20" in texts
+    assert any(text.startswith("kukla explain") and text.endswith("-k 5") for text in texts)

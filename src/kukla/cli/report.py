@@ -72,7 +72,9 @@ __all__ = ["report"]
     "--png", metavar="FOLDER", type=click.Path(path_type=Path), help="Draw the charts as PNG into FOLDER."
 )
 @click.option(
-    "-k", type=click.IntRange(1, 1000), help="Neighbours to find. Default: the calibration's, or 10."
+    "-k",
+    type=click.IntRange(1, 1000),
+    help="Neighbours of the curves. Default: the calibration's, or 10.",
 )
 @click.option("--text-field", metavar="NAME", help="The field of the queries' texts.")
 @click.option("--key", metavar="NAME", help="Which array, dataset, column or field of FILE.")

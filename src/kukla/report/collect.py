@@ -117,7 +117,8 @@ def report_index(
         Default: the name of the folder.
     asked : Asked, optional
     k : int, optional
-        Of the profile and of timing. Default: the calibration's, else 10.
+        Of the profile and of nDCG; of the plan too where there is no calibration, which has its own. Default:
+        the calibration's, else 10.
     progress : callable, optional
 
     Raises
@@ -141,8 +142,8 @@ def report_index(
         )
     states = index.calibration_state()
     main = pick_state(states, fresh)
-    if k is None:
-        k = 10 if main is None else main.calibration.target.k
+    plan_k = main.calibration.target.k if main is not None else k or 10
+    k = k or plan_k
     judged = None
     if qrels is not None and vectors is not None:
         judged = evaluate_quality(
@@ -156,7 +157,7 @@ def report_index(
             threads=threads,
             progress=progress,
         )
-    plans = measure_plans(index, vectors, main, k=k, seed=seed)
+    plans = measure_plans(index, vectors, main, k=plan_k, seed=seed)
     facts = IndexFacts(
         info=index.info(),
         plans=plans.rows,
@@ -175,7 +176,7 @@ def report_index(
         profile_missing=missing,
         index=facts,
         quality=judged,
-        commands=_commands(facts, asked, k),
+        commands=_commands(facts, asked, k, plan_k),
     )
 
 
@@ -196,12 +197,12 @@ def _profile_of(
         return None, str(error)
 
 
-def _commands(facts: IndexFacts, asked: Asked, k: int) -> tuple[Command, ...]:
+def _commands(facts: IndexFacts, asked: Asked, k: int, plan_k: int) -> tuple[Command, ...]:
     source = shlex.quote(asked.source)
     found = [Command("this page", asked.command)] if asked.command else []
     calibration = facts.calibration
     if calibration is None:
-        target = f"recall@{k}>=0.95"
+        target = f"recall@{plan_k}>=0.95"
         queries = shlex.quote(asked.queries or "questions.jsonl")
         text = f"kukla calibrate {source} --queries {queries} --target '{target}'"
         found.append(Command("a plan that is proven to reach a recall on your queries", text))
@@ -223,7 +224,7 @@ def _commands(facts: IndexFacts, asked: Asked, k: int) -> tuple[Command, ...]:
     found.append(Command("the verdict and its tables", f"kukla profile {source}{tail} -k {k}"))
     if facts.used is not None:
         plan = facts.used.plan
-        found.append(Command("the table of bytes", f"kukla explain {source} --plan '{plan}' -k {k}"))
+        found.append(Command("the table of bytes", f"kukla explain {source} --plan '{plan}' -k {plan_k}"))
     return tuple(found)
 
 
