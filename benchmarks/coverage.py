@@ -66,7 +66,9 @@ class Remembering:
         """The rows of ``vectors`` in the answers to all queries."""
         found = self._answers(self._index.plan if plan is None else plan, k)
         rows = [self._where[row.tobytes()] for row in np.atleast_2d(vectors)]
-        return replace(found, ids=found.ids[rows], scores=found.scores[rows])
+        whole = found.evidence
+        evidence = replace(whole, queries=whole.queries[rows], cuts=whole.cuts[:, rows], kth=whole.kth[rows])
+        return replace(found, ids=found.ids[rows], scores=found.scores[rows], evidence=evidence)
 
     def recalls(self, plan: Plan) -> np.ndarray:
         """Of every query of the population."""
@@ -196,9 +198,10 @@ def _independent(index: Remembering, plans: set[Plan], found: Calibration) -> st
             proven = rng.choice(recalls, found.held_out_queries)
             bet = learn_bet(learned, len(proven), confidence)
             above += lower_bound(proven, confidence, bet=bet) > recalls.mean()
+    share = above / (DRAWS * max(len(lossy), 1))
     return (
-        f"independent draws, {DRAWS} for each of {len(lossy)} plans: {above / (DRAWS * max(len(lossy), 1)):.2%} "
-        f"of the bounds of {confidence} confidence are above the mean"
+        f"independent draws, {DRAWS} for each of {len(lossy)} plans: {share:.2%} of the bounds of "
+        f"{confidence} confidence are above the mean"
     )
 
 
