@@ -29,6 +29,7 @@ def files(docstrings: Docstrings, tmp_path: Path) -> tuple[Path, Path]:
     return vectors, queries
 
 
+@pytest.mark.slow
 def test_fit_index_and_search(files: tuple[Path, Path], docstrings: Docstrings, tmp_path: Path) -> None:
     vectors, queries = files
     target = tmp_path / "learned.npz"
@@ -46,6 +47,7 @@ def test_fit_index_and_search(files: tuple[Path, Path], docstrings: Docstrings, 
         assert index.search(docstrings.documents[7], 1).ids[0, 0] == 7
 
 
+@pytest.mark.slow
 def test_auto_tries_it_when_asked(files: tuple[Path, Path]) -> None:
     vectors, queries = files
     made = kukla("fit", vectors, "--queries", queries, "--learned", "--json", "--dims", "16,32")
