@@ -25,8 +25,10 @@ from kukla.progress import Progress
 from kukla.projection import Projection
 from kukla.search.certify import probe_plan
 from kukla.search.masks import MaskCache
+from kukla.search.native import Runners
 from kukla.search.result import SearchResult
 from kukla.search.run import run
+from kukla.search.stages import Mask
 from kukla.settings import Metric, Settings
 from kukla.space import Space
 from kukla.storage.files import create_folder, open_store
@@ -60,6 +62,7 @@ class Index:
         self._store = store
         self._settings = settings
         self._masks = MaskCache()
+        self._runners = Runners()
         self._calibrations: Any = None  # of kukla.calibrate.state: the view they were read in, and they
         self._embedder: Embedder | None = None
         if embedder is not None:
@@ -483,8 +486,12 @@ class Index:
             plan = probe_plan(self._settings.layout)
         chosen = self._plan(plan, dims, shortlist, oversampling)
         vectors = self._query_vectors(queries)
-        with self._store.snapshot() as (view, connection):
-            masks = self._masks.masks(filter, view, connection)
+        if filter is None:
+            view = self._store.current()
+            masks: Sequence[Mask] = view.live
+        else:
+            with self._store.snapshot() as (view, connection):
+                masks = self._masks.masks(filter, view, connection)
         return run(
             chosen,
             vectors,
@@ -497,6 +504,7 @@ class Index:
             promise=promise if filter is None else None,
             threads=threads,
             started=started,
+            runners=self._runners,
         )
 
     def calibrate(
@@ -542,6 +550,10 @@ class Index:
 
     def _query_vectors(self, queries: Queries) -> NDArray[np.float32]:
         """Float32 rows in the stored space: projected, and of length 1 for cosine."""
+        if isinstance(queries, np.ndarray) and queries.shape[-1:] == (self._settings.dim,):
+            ready = self._settings.quickly_stored(queries)
+            if ready is not None:
+                return ready
         return self._settings.stored(self._raw_queries(queries))
 
     def _raw_queries(self, queries: Queries) -> NDArray[np.floating[Any]]:

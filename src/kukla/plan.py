@@ -8,6 +8,7 @@ The adaptive retrieval of Kusupati et al. (arXiv 2205.13147, section 4.3) is a p
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -114,6 +115,12 @@ class Stage:
     __repr__ = __str__
 
 
+@functools.lru_cache(maxsize=256)
+def _parse(text: str) -> Plan:
+    """Kept, because a search is often given the same text again."""
+    return Plan(Stage.parse(part) for part in text.split(">"))
+
+
 def _precision(name: str) -> Precision:
     try:
         return Precision.parse(name)
@@ -185,7 +192,7 @@ class Plan:
         """A plan from its text form."""
         if not isinstance(text, str):
             raise PlanError(f"a plan's text form is a string, got {text!r}")
-        return cls(Stage.parse(part) for part in text.split(">"))
+        return _parse(text)
 
     @classmethod
     def of(cls, plan: Plan | str) -> Plan:

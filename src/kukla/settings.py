@@ -9,6 +9,7 @@ from typing import Any, Literal, Self, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from kukla import kernels
 from kukla.checks import as_float32, check_dim, normalise
 from kukla.errors import ForeignFileError, InputError, KuklaError, NewerFormatError
 from kukla.nesting import Nesting
@@ -106,6 +107,16 @@ class Settings:
             return prepared
         projected = self.projection.transform(prepared)
         return np.ascontiguousarray(prepare(projected, first_row=first_row))
+
+    def quickly_stored(self, vectors: NDArray[Any]) -> NDArray[np.float32] | None:
+        """What :meth:`stored` returns, in one pass; ``None`` where something needs a closer look."""
+        if not self.cosine or type(self.projection) is not Identity or vectors.ndim not in (1, 2):
+            return None
+        if vectors.dtype not in (np.float32, np.float64) or not vectors.dtype.isnative:
+            return None
+        rows = np.ascontiguousarray(vectors if vectors.ndim == 2 else vectors[None])
+        result = np.empty(rows.shape, dtype=np.float32)
+        return result if kernels.unit_rows(rows, result) == len(rows) else None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able; the inverse of :meth:`from_dict`."""

@@ -17,7 +17,7 @@ range, and `InputError` for a number out of range.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,9 @@ from kukla.kernels import checks, dispatch, reference
 from kukla.kernels.dispatch import active, available, use
 from kukla.kernels.reach import Checkpoint, Reached, reach_int8
 
+if TYPE_CHECKING:
+    from kukla.kernels._native import Runner
+
 __all__ = [
     "Checkpoint",
     "Reached",
@@ -34,6 +37,7 @@ __all__ = [
     "available",
     "pool_rows",
     "reach_int8",
+    "runner",
     "scan_binary",
     "scan_float",
     "scan_int8",
@@ -41,6 +45,7 @@ __all__ = [
     "score_float",
     "score_int8",
     "top_k",
+    "unit_rows",
     "use",
 ]
 
@@ -339,6 +344,38 @@ def pool_rows(vectors: Array, scales: Array, ids: Array, offsets: Array, dim: in
     out = np.empty((len(offsets) - 1, dim), dtype=np.float32)
     dispatch.native.pool_rows(isa, vectors, scales, ids, offsets, out)
     return out
+
+
+def unit_rows(rows: Array, out: F32) -> int:
+    """Divide rows by their lengths, as far as that needs no thought.
+
+    Parameters
+    ----------
+    rows : float32 or float64 (n, dim), C-contiguous
+    out : float32 (n, dim), C-contiguous
+
+    Returns
+    -------
+    int
+        n; or the first row that was not written: one with NaN or infinity, of zeros, or whose squares are
+        beyond float64. 0 where there is no native code: :func:`kukla.checks.unit_rows` does the same to the
+        bit, and the rest.
+    """
+    return 0 if active() == "numpy" else dispatch.native.unit_rows(rows, out)
+
+
+def runner(isa: str, ends: Sequence[int], stages: Sequence[tuple[str, int, bool]]) -> Runner:
+    """A native runner of a plan: see ``native/runner.hpp`` and :mod:`kukla.search.native`.
+
+    Parameters
+    ----------
+    isa : str
+        One of `available` but "numpy".
+    ends : sequence of int
+        The dims of the nesting.
+    stages : sequence of (precision, dim, renormalise)
+    """
+    return dispatch.native.Runner(isa, ends, stages)
 
 
 def _limits(n: int, keep: int, mask: Array | None, threads: int) -> tuple[Array | None, int, int]:

@@ -84,4 +84,30 @@ def reach_int8(
     threads: int,
 ) -> tuple[Array, Array, Array]: ...
 def top_k(scores: Array, rows: Array, out_rows: I64, out_scores: F32) -> None: ...
+def unit_rows(rows: Array, out: F32) -> int: ...
 def pool_rows(isa: str, vectors: Array, scales: Array, ids: Array, offsets: Array, out: F32) -> None: ...
+
+class Runner:
+    def __init__(self, isa: str, ends: Sequence[int], stages: Sequence[tuple[str, int, bool]]) -> None: ...
+    def add_segment(
+        self,
+        rows: int,
+        ids: Array | None,
+        offsets: Array | None,
+        bytes: Array | None,  # noqa: A002
+        codes: Sequence[Sequence[Array]],
+        scales: Sequence[Sequence[Array]],
+        norms: Sequence[Array | None],
+    ) -> None: ...
+    def run(
+        self,
+        queries: F32,
+        keeps: Sequence[int],
+        masks: Sequence[Array | None],
+        threads: int,
+        rows: I64,
+        scores: F32,
+        cuts: F32,
+        seconds: npt.NDArray[np.float64],
+        scored: I64,
+    ) -> None: ...

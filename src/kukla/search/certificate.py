@@ -70,7 +70,7 @@ class Evidence:
     plan : Plan
     queries : ndarray of float32, shape (n_queries, full)
     cuts : ndarray of float32, shape (stages, n_queries)
-        See :class:`kukla.search.execute.Found`.
+        See :class:`kukla.search.result.Found`.
     kth : ndarray of float32, shape (n_queries,)
         The last score of each result; ``inf`` where there are no results.
     view : View

@@ -20,9 +20,9 @@ from kukla.plan import Plan, Stage
 from kukla.precision import Precision
 from kukla.search.bounds import QueryBounds
 from kukla.search.certificate import exact_stage
-from kukla.search.execute import Found, best, execute, rescore
+from kukla.search.execute import best, execute, rescore
 from kukla.search.masks import count_allowed
-from kukla.search.result import ProofReport, ProofStep
+from kukla.search.result import Found, ProofReport, ProofStep
 from kukla.search.stages import Mask, Rows, Scores, make_scorer
 from kukla.storage.layout import Layout
 from kukla.storage.segment import Segment

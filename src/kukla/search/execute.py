@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,35 +18,15 @@ from kukla.cost import bytes_per_row
 from kukla.nesting import Nesting
 from kukla.plan import Plan
 from kukla.search.masks import count_allowed
-from kukla.search.result import StageReport
+from kukla.search.native import Runners
+from kukla.search.result import Found, StageReport
 from kukla.search.stages import Mask, Rows, Scorer, Scores, make_scorer
 from kukla.storage.store import View
 
-__all__ = ["Found", "best", "execute", "ids_of", "rescore"]
+__all__ = ["best", "execute", "ids_of", "rescore"]
 
 CANDIDATES = 1 << 22
 """So many candidates, over all queries and segments, are held at a time: about 100 MB with their scores."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Found:
-    """What a plan found.
-
-    Parameters
-    ----------
-    rows : ndarray of int64, shape (n_queries, min(k, allowed rows))
-        Numbered over all segments, best first.
-    scores : ndarray of float32, same shape
-    reports : tuple of StageReport
-    cuts : ndarray of float32, shape (stages, n_queries)
-        The worst score that a stage kept: no candidate that it dropped scored more. ``-inf`` where it
-        dropped none.
-    """
-
-    rows: Rows
-    scores: Scores
-    reports: tuple[StageReport, ...]
-    cuts: NDArray[np.float32]
 
 
 def execute(
@@ -60,6 +39,7 @@ def execute(
     *,
     renormalise: bool,
     threads: int,
+    runners: Runners | None = None,
 ) -> Found:
     """Run a plan.
 
@@ -72,6 +52,8 @@ def execute(
     k : int
     masks : sequence of bool arrays or None
         The rows of each segment that may be returned (``None``: all).
+    runners : Runners, optional
+        Where bound plans are kept between searches.
 
     Returns
     -------
@@ -88,12 +70,16 @@ def execute(
     first = min(plan.stages[0].kept(k), allowed)
     candidates = sum(min(first, segment.rows) for segment in view.segments)
     step = max(1, CANDIDATES // max(1, candidates))
-    parts = [
-        _run(plan, queries[start : start + step], k, view, masks, nesting, allowed, renormalise, threads)
-        for start in range(0, max(1, len(queries)), step)
-    ]
-    if len(parts) == 1:
-        return parts[0]
+    bound = (runners or Runners()).of(plan, view, nesting, renormalise=renormalise)
+
+    def run(part: NDArray[np.float32]) -> Found:
+        if bound is None:
+            return _run(plan, part, k, view, masks, nesting, allowed, renormalise, threads)
+        return bound.run(part, k, masks, allowed, threads)
+
+    if step >= len(queries):
+        return run(queries)
+    parts = [run(queries[start : start + step]) for start in range(0, len(queries), step)]
     return Found(
         np.concatenate([part.rows for part in parts]),
         np.concatenate([part.scores for part in parts]),
@@ -225,9 +211,9 @@ def _select(rows: Rows, scores: Scores, keep: int, view: View) -> NDArray[np.int
 
 def ids_of(view: View, rows: Rows) -> NDArray[Any]:
     """The ids of rows numbered over all segments, in the shape of ``rows``."""
-    starts = view.starts
     if len(view.segments) == 1:
         return view.segments[0].ids(rows)
+    starts = view.starts
     integer = bool(view.segments) and view.segments[0].integer_ids
     result = np.empty(rows.shape, dtype=np.int64 if integer else object)
     which = np.searchsorted(starts, rows, side="right") - 1

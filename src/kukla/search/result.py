@@ -12,7 +12,7 @@ from kukla.errors import InputError
 from kukla.plan import Plan, Stage
 from kukla.search.certificate import PROBABILITY, Certificate, Evidence
 
-__all__ = ["ProofReport", "ProofStep", "SearchResult", "StageReport"]
+__all__ = ["Found", "ProofReport", "ProofStep", "SearchResult", "StageReport"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,27 @@ class StageReport:
     kept: int
     bytes_read: int
     seconds: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """What a plan found.
+
+    Parameters
+    ----------
+    rows : ndarray of int64, shape (n_queries, min(k, allowed rows))
+        Numbered over all segments, best first.
+    scores : ndarray of float32, same shape
+    reports : tuple of StageReport
+    cuts : ndarray of float32, shape (stages, n_queries)
+        The worst score that a stage kept: no candidate that it dropped scored more. ``-inf`` where it
+        dropped none.
+    """
+
+    rows: NDArray[np.int64]
+    scores: NDArray[np.float32]
+    reports: tuple[StageReport, ...]
+    cuts: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from kukla.plan import Plan
 from kukla.search.certificate import Evidence, Promise
 from kukla.search.certify import certify
 from kukla.search.execute import execute, ids_of
+from kukla.search.native import Runners
 from kukla.search.result import SearchResult
 from kukla.search.stages import Mask
 from kukla.storage.layout import Layout
@@ -33,6 +34,7 @@ def run(
     promise: Promise | None,
     threads: int,
     started: float,
+    runners: Runners,
 ) -> SearchResult:
     """Run a plan, and prove its answers if ``proof``.
 
@@ -46,7 +48,17 @@ def run(
     started : float
         ``time.perf_counter()`` when the search began.
     """
-    found = execute(plan, queries, k, view, masks, layout.nesting, renormalise=renormalise, threads=threads)
+    found = execute(
+        plan,
+        queries,
+        k,
+        view,
+        masks,
+        layout.nesting,
+        renormalise=renormalise,
+        threads=threads,
+        runners=runners,
+    )
     rows, scores, report = found.rows, found.scores, None
     kth = scores[:, -1] if scores.shape[1] else np.full(len(queries), np.inf, dtype=np.float32)
     evidence = Evidence(plan, queries, found.cuts, kth, view, layout, renormalise, promise=promise)

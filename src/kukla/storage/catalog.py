@@ -160,6 +160,18 @@ class Catalog:
                 result[name] = json.loads(value)
             return result
 
+    def version(self) -> int:
+        """SQLite's ``data_version``: another number after every commit, by whomever."""
+        self._check_process()
+        with self._read_lock:
+            if self._reader is None:
+                raise self._closed()
+            try:
+                return int(self._reader.execute("PRAGMA data_version").fetchone()[0])
+            except sqlite3.Error:
+                with self._errors():
+                    raise
+
     @contextlib.contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
         """One consistent snapshot for several queries."""

@@ -86,6 +86,10 @@ class Segment:
         result.ravel()[:] = [self.id_at(int(row)) for row in wanted.ravel()]
         return result
 
+    def id_arrays(self) -> tuple[NDArray[Any] | None, NDArray[Any] | None, NDArray[Any] | None]:
+        """Integer ids; or offsets and bytes of string ids; ``None`` for what there is not."""
+        return tuple(self._arrays.get(name) for name in ("ids", "ids.offsets", "ids.bytes"))  # type: ignore[return-value]
+
     def find(self, id_: DocumentId) -> int | None:
         """The row of an id, or ``None``; binary search."""
         if self.integer_ids:

@@ -105,6 +105,13 @@ class Store:
                 yield self._view, connection
                 return
 
+    def current(self) -> View:
+        """The newest committed view, for searches that read no documents."""
+        if self._view is not None and self.catalog.version() == self._version:
+            return self._view
+        with self.snapshot() as (view, _):
+            return view
+
     def _load(self, connection: Connection, opened: Mapping[int, Segment] | None = None) -> View:
         """The view that a connection sees; segments open already are taken over."""
         known = {segment.number: segment for segment in self._view.segments} if self._view else {}

@@ -11,9 +11,11 @@
 #include <string>
 #include <vector>
 
+#include "bind_runner.hpp"
 #include "isa.hpp"
 #include "reach.hpp"
 #include "scan.hpp"
+#include "unit.hpp"
 
 namespace nb = nanobind;
 
@@ -224,6 +226,13 @@ void top_k_lines(const Array<const float, 2>& scores, const Array<const std::int
         top_k(scores.data() + q * m, rows.data() + q * m, m, k, out_rows.data() + q * k, out_scores.data() + q * k);
 }
 
+template <class From>
+std::size_t unit_rows_of(const Array<const From, 2>& rows, const Array<float, 2>& out) {
+    nb::gil_scoped_release released;
+    require(out.shape(0) == rows.shape(0) && out.shape(1) == rows.shape(1), "results must have the shape of rows");
+    return unit_rows(rows.data(), rows.shape(0), rows.shape(1), out.data());
+}
+
 void pool_rows(const char* isa, const Array<const std::int8_t, 2>& vectors, const Array<const float, 1>& scales,
                const Array<const std::int32_t, 1>& ids, const Array<const std::int64_t, 1>& offsets,
                const Array<float, 2>& out) {
@@ -249,6 +258,7 @@ void pool_rows(const char* isa, const Array<const std::int8_t, 2>& vectors, cons
 NB_MODULE(_native, m) {
     using namespace kukla;
     m.def("available", &available);
+    bind_runner(m);
     m.def("scan_binary", &scan_binary, nb::arg("isa"), nb::arg("shells"), nb::arg("queries"), nb::arg("mask").none(),
           nb::arg("threads"), nb::arg("rows"), nb::arg("distances"));
     m.def("scan_int8", &scan_int8, nb::arg("isa"), nb::arg("shells"), nb::arg("scales"), nb::arg("query_codes"),
@@ -270,6 +280,8 @@ NB_MODULE(_native, m) {
           nb::arg("query_scales"), nb::arg("margins"), nb::arg("thresholds"), nb::arg("starts"),
           nb::arg("checkpoints"), nb::arg("norms"), nb::arg("query_tails"), nb::arg("mask").none(), nb::arg("threads"));
     m.def("top_k", &top_k_lines, nb::arg("scores"), nb::arg("rows"), nb::arg("out_rows"), nb::arg("out_scores"));
+    m.def("unit_rows", &unit_rows_of<float>, nb::arg("rows").noconvert(), nb::arg("out").noconvert());
+    m.def("unit_rows", &unit_rows_of<double>, nb::arg("rows").noconvert(), nb::arg("out").noconvert());
     m.def("pool_rows", &pool_rows, nb::arg("isa"), nb::arg("vectors"), nb::arg("scales"), nb::arg("ids"),
           nb::arg("offsets"), nb::arg("out"));
 }

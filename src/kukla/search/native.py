@@ -1,0 +1,108 @@
+"""Plans bound to the segments of a view, for the native code that runs all their stages in one call."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kukla import kernels
+from kukla.cost import bytes_per_row
+from kukla.nesting import Nesting
+from kukla.plan import Plan, Stage
+from kukla.precision import Precision
+from kukla.search.result import Found, StageReport
+from kukla.search.stages import Mask
+from kukla.storage.segment import Segment
+from kukla.storage.store import View
+
+if TYPE_CHECKING:
+    from kukla.kernels._native import Runner
+
+__all__ = ["Bound", "Runners"]
+
+CACHED_PLANS = 16
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bound:
+    """A plan bound to the segments of a view; ``row_bytes`` is what each stage reads of a row."""
+
+    plan: Plan
+    runner: Runner
+    row_bytes: tuple[int, ...]
+
+    def run(
+        self, queries: NDArray[np.float32], k: int, masks: Sequence[Mask], allowed: int, threads: int
+    ) -> Found:
+        """What :func:`kukla.search.execute.execute` returns, for queries that fit in memory together."""
+        stages = self.plan.stages
+        keeps = [min(stage.kept(k), allowed) for stage in stages]
+        nq, depth = len(queries), len(keeps)
+        rows = np.empty((nq, keeps[-1]), dtype=np.int64)
+        scores = np.empty((nq, keeps[-1]), dtype=np.float32)
+        cuts = np.empty((depth, nq), dtype=np.float32)
+        seconds, scored = np.empty(depth), np.empty(depth, dtype=np.int64)
+        packed = [None if mask is None else mask.view(np.uint8) for mask in masks]
+        self.runner.run(queries, keeps, packed, threads, rows, scores, cuts, seconds, scored)
+        reports = [
+            StageReport(stage, count, keep * nq, count * row_bytes, time)
+            for stage, count, keep, row_bytes, time in zip(
+                stages, scored.tolist(), keeps, self.row_bytes, seconds.tolist(), strict=True
+            )
+        ]
+        return Found(rows, scores, tuple(reports), cuts)
+
+
+class Runners:
+    """The plans run last, bound to one view: binding takes as long as a small search."""
+
+    def __init__(self) -> None:
+        self._view: View | None = None
+        self._bound: OrderedDict[tuple[Plan, bool, str], Bound] = OrderedDict()
+
+    def of(self, plan: Plan, view: View, nesting: Nesting, *, renormalise: bool) -> Bound | None:
+        """The plan bound to a view with segments; ``None`` where there is no native code."""
+        isa = kernels.active()
+        if isa == "numpy":
+            return None
+        if view is not self._view:
+            self._view, self._bound = view, OrderedDict()
+        bound, key = self._bound, (plan, renormalise, isa)
+        found = bound.get(key)
+        if found is None:
+            found = bound[key] = _bind(plan, view, nesting, renormalise, isa)
+            while len(bound) > CACHED_PLANS:
+                bound.popitem(last=False)
+        return found
+
+
+def _bind(plan: Plan, view: View, nesting: Nesting, renormalise: bool, isa: str) -> Bound:
+    def divides(stage: Stage) -> bool:
+        return renormalise and stage.dim < nesting.full
+
+    runner = kernels.runner(
+        isa, list(nesting), [(stage.precision.value, stage.dim, divides(stage)) for stage in plan.stages]
+    )
+    for segment in view.segments:
+        codes, scales, norms = zip(
+            *(_arrays(stage, segment, divides(stage)) for stage in plan.stages), strict=True
+        )
+        runner.add_segment(segment.rows, *segment.id_arrays(), codes, scales, norms)
+    row_bytes = tuple(bytes_per_row(stage, nesting, renormalise=renormalise) for stage in plan.stages)
+    return Bound(plan, runner, row_bytes)
+
+
+def _arrays(stage: Stage, segment: Segment, divided: bool) -> tuple[Sequence[Any], Sequence[Any], Any]:
+    """Codes (or vectors), scales and norms that a stage reads."""
+    norms = segment.norms(stage.dim) if divided else None
+    if stage.precision.is_float:
+        return [segment.floats(stage.precision.value)], [], norms
+    codes = segment.shells(stage.precision.value, stage.dim)
+    if stage.precision is Precision.BINARY:
+        return codes, [], None
+    return codes, segment.shells("int8.scales", stage.dim), norms
