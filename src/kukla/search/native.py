@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,7 +42,8 @@ class Bound:
     ) -> Found:
         """What :func:`kukla.search.execute.execute` returns, for queries that fit in memory together."""
         stages = self.plan.stages
-        keeps = [min(stage.kept(k), allowed) for stage in stages]
+        # A stage cannot keep more than it was given.
+        keeps = list(accumulate((stage.kept(k) for stage in stages), min, initial=allowed))[1:]
         nq, depth = len(queries), len(keeps)
         rows = np.empty((nq, keeps[-1]), dtype=np.int64)
         scores = np.empty((nq, keeps[-1]), dtype=np.float32)
@@ -62,17 +64,19 @@ class Runners:
     """The plans run last, bound to one view: binding takes as long as a small search."""
 
     def __init__(self) -> None:
-        self._view: View | None = None
-        self._bound: OrderedDict[tuple[Plan, bool, str], Bound] = OrderedDict()
+        # One value, so that threads that search different views never see half of a change.
+        self._of_view: tuple[View | None, OrderedDict[tuple[Plan, bool, str], Bound]] = None, OrderedDict()
 
     def of(self, plan: Plan, view: View, nesting: Nesting, *, renormalise: bool) -> Bound | None:
         """The plan bound to a view with segments; ``None`` where there is no native code."""
         isa = kernels.active()
         if isa == "numpy":
             return None
-        if view is not self._view:
-            self._view, self._bound = view, OrderedDict()
-        bound, key = self._bound, (plan, renormalise, isa)
+        known, bound = self._of_view
+        if view is not known:
+            bound = OrderedDict()
+            self._of_view = view, bound
+        key = plan, renormalise, isa
         found = bound.get(key)
         if found is None:
             found = bound[key] = _bind(plan, view, nesting, renormalise, isa)
