@@ -110,7 +110,8 @@ class SvsVamana(Engine):
         self._shortlist: int = search.get("shortlist", 0)
 
     def one(self, query: Floats, k: int) -> Ids:
-        return self.batch(query[None], k)[0]
+        row: Ids = self.batch(query[None], k)[0]
+        return row
 
     def batch(self, queries: Floats, k: int) -> Ids:
         if self._rescore is None or self._shorter is None:
