@@ -15,6 +15,7 @@ MODULES = [
     "kukla.plan",
     "kukla.space",
     "kukla.target",
+    "kukla.train.schedule",
 ]
 
 

@@ -54,7 +54,8 @@ def points(results: Results, workload: str) -> list[Point]:
     def key(record: Record, *names: str) -> str:
         return json.dumps([record[name] for name in names], sort_keys=True)
 
-    builds, found = {}, {}
+    builds: dict[str, Record] = {}
+    found: dict[str, dict[str, Record]] = {}
     for record in results.all("build"):
         if record["workload"] == workload and record["status"] == "ok":
             builds[key(record, "engine", "version", "build")] = record

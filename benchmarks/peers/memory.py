@@ -47,15 +47,15 @@ def resident(folder: Path, ranges: Iterable[Range]) -> Memory:
     mapped = left_out = 0
     wanted = [(str(path.resolve()), start, start + count) for path, start, count in ranges]
     for line in Path("/proc/self/maps").read_text().splitlines():
-        span, _, offset, _, _, *name = line.split(maxsplit=5)
-        if not name:
+        span, _, offset, _, _, *path_of = line.split(maxsplit=5)
+        if not path_of:
             continue
         low, high = (int(part, 16) for part in span.split("-"))
         first = int(offset, 16)
-        parts = [(start, stop) for path, start, stop in wanted if path == name[0]]
+        parts = [(start, stop) for path, start, stop in wanted if path == path_of[0]]
         apart = sum(_present(low, first, high - low, start, stop) for start, stop in parts)
         left_out += apart
-        if name[0].startswith(inside):
+        if path_of[0].startswith(inside):
             mapped += _present(low, first, high - low, 0, first + high - low) - apart
     return Memory(private, mapped, left_out)
 

@@ -3,6 +3,7 @@ from what the machine could do. Failures are a table too."""
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,6 +24,8 @@ def render(results: Results, *, grid: bool = False) -> str:
         about = {record["workload"]: record for record in results.all("workload")}.get(workload, {})
         measured = points(results, workload)
         parts.append(f"## {workload}\n\n{about.get('about', '')}".rstrip())
+        if busy := _busy(results, workload):
+            parts.append(busy)
         for kind, title in (
             ("single", "One query at a time, one thread"),
             ("batch", "A batch of 1,000, two threads"),
@@ -57,6 +60,23 @@ def machines(results: Results) -> str:
             f"{machine['float32_multiplications_per_second'] / 1e9:.0f}e9 float32 multiplications/s by one."
         )
     return "\n".join(lines)
+
+
+def _busy(results: Results, workload: str) -> str | None:
+    """A warning where other work ran beside: more than the measured process and a half on average."""
+    cores = max((machine["cores"] for machine in results.all("machine")), default=1)
+    loads = [
+        record["load"]
+        for record in results.all("single")
+        if record["workload"] == workload and "load" in record
+    ]
+    typical = statistics.median(loads) if loads else 0.0
+    if typical <= 1.5:
+        return None
+    return (
+        f"**The machine was busy** (median load {typical:.1f} on {cores} cores beside one measured process): "
+        "speeds and build times here are not to be quoted or compared; recall and memory hold."
+    )
 
 
 def _by_engine(measured: Sequence[Point]) -> dict[tuple[str, str], list[Point]]:

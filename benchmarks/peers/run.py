@@ -70,7 +70,8 @@ def run(
     say(machines(results))
     for workload in workloads:
         workload.truth(say)
-        about = {"about": workload.about, "queries": workload.n_queries}
+        part = "" if workload.rows == workload.of_rows else f"The first {workload.rows:,} rows of: "
+        about = {"about": part + workload.about, "queries": workload.n_queries}
         results.add({"kind": "workload", "workload": workload.name, "at": _now(), **about})
         for name in options.names:
             for job in _jobs(workload, name, options):

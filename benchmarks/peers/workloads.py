@@ -28,12 +28,13 @@ UNIT = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """`name` (of the folder, and the size), its folder, and how many of its rows are searched."""
+    """Its folder, and how many of its rows (`rows` of `of_rows`) are searched."""
 
     folder: Path
     rows: int
     dim: int
     n_queries: int
+    of_rows: int
 
     @classmethod
     def open(cls, folder: str | Path, rows: int | None = None) -> Workload:
@@ -59,7 +60,7 @@ class Workload:
             raise SystemExit(f"{folder}: vectors of {dim} dims, queries of {shapes['queries'][1]}")
         if rows is not None and not K <= rows <= count:
             raise SystemExit(f"{folder} has {count:,} rows; asked for the first {rows:,} (at least {K})")
-        return cls(folder.resolve(), rows or count, dim, shapes["queries"][0])
+        return cls(folder.resolve(), rows or count, dim, shapes["queries"][0], count)
 
     @property
     def name(self) -> str:

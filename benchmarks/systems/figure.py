@@ -38,10 +38,10 @@ def draw(results: Sequence[Measured], path: Path) -> None:
                 np.mean([task.cells[system][i].ndcg.mean() for task in tasks]) / full
                 for i in range(len(sizes))
             ]
-            line = "" if system == "quantised only" else "-"
-            axes.plot(sizes, quality, line, color=colour, marker=marker, label=system, linewidth=1.8,
-                      markersize=10 if not line else 5.5)  # fmt: skip
-            if not line:
+            line = "none" if system == "quantised only" else "-"
+            axes.plot(sizes, quality, linestyle=line, color=colour, marker=marker, label=system,
+                      linewidth=1.8, markersize=10 if line == "none" else 5.5)  # fmt: skip
+            if line == "none":
                 for size, value, cell in zip(sizes, quality, tasks[0].cells[system], strict=True):
                     axes.annotate(cell.precision, (size, value), xytext=(-4, 8), textcoords="offset points",
                                   ha="right", fontsize=8, color=colour)  # fmt: skip

@@ -146,6 +146,16 @@ def test_the_report_shows_recall_memory_and_the_machine(measured: Path) -> None:
     assert exact.count("(1.000; spread") == 3
 
 
+def test_the_report_says_when_other_work_ran_beside(measured: Path, tmp_path: Path) -> None:
+    records = [json.loads(line) for line in (measured / "results.jsonl").read_text().splitlines()]
+    for load, warned in ((9.0, True), (1.0, False)):
+        folder = tmp_path / str(load)
+        folder.mkdir()
+        lines = [json.dumps(record | ({"load": load} if "load" in record else {})) for record in records]
+        (folder / "results.jsonl").write_text("\n".join(lines))
+        assert ("machine was busy" in render(Results(folder))) == warned
+
+
 def test_the_figure_is_a_png_of_each_workload(measured: Path, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     (drawn,) = draw_pareto(Results(measured), tmp_path / "pareto.png")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kukla.report import Report, charts_of
-from kukla.report.chart import byte_axis, dim_axis, share_axis
+from kukla.report.chart import Chart, Point, Series, Table, byte_axis, dim_axis, share_axis
 from kukla.report.layout import HALF, NARROW, WIDE, Frame, Size, lay_out, spread
+from kukla.report.tables import calibrations_table
 
 
 @pytest.mark.parametrize("size", [WIDE, HALF, NARROW], ids=lambda size: size.name)
@@ -81,3 +83,29 @@ def test_the_table_of_a_chart_has_its_numbers(report: Report) -> None:
     assert {series.shape for series in alone.series} == {
         "circle", "up", "diamond", "down", "plus", "square",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=lambda size: size.name)
+def test_a_name_beside_a_point_covers_no_interval(size: Size) -> None:
+    point = Point(10e3, 1.0, 0.98, 1.0)
+    near = tuple(Point(10e3 * (1.1 + 0.1 * i), 1.0, 0.9, 1.0) for i in range(4))
+    series = (
+        Series("chosen", "chosen", "circle", (point,), interval="whisker"),
+        Series("others", "blue", "circle", near, line=False, interval="whisker", labelled=False),
+    )
+    x, y = byte_axis([10e3, 100e3], "moved"), share_axis("recall", 0.5)
+    chart = Chart("c", "t", "d", x, y, series, Table((), ()), labels="point")
+    found = lay_out(chart, size)
+    (name,) = [label for label in found.labels if label.text == "chosen"]
+    left, top, right, _ = name.extent(size)
+    under = [p for p in near if left <= found.frame.x(x, p.x, 10) <= right]
+    assert under
+    assert all(found.frame.y(y, p.low) <= top + 2 for p in under)
+
+
+def test_bounds_are_rounded_down(report: Report) -> None:
+    state = report.index.main
+    frontier = tuple(replace(row, bound=0.98999) for row in state.calibration.frontier)
+    near = replace(state, calibration=replace(state.calibration, frontier=frontier))
+    table = calibrations_table(replace(report.index, states=(near, near), main=near))
+    assert [row[3] for row in table.rows] == ["0.9899", "0.9899"]

@@ -118,6 +118,7 @@ def test_a_stale_calibration_is_said_first(tmp_path: Path) -> None:
     assert "200 documents were added" in first.text
     assert first.command.startswith("kukla calibrate ")
     assert headline(made).startswith("Before this index changed, the plan was proven")
+    assert tiles(made)[0].label.endswith("before the change")
 
 
 def test_exact_search_saves_nothing_and_says_so(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ class Shape:
 
 def power_of_two(value: float) -> int:
     """The power of two nearest to a value on a log scale, at least 16."""
-    return max(16, 2 ** round(np.log2(value)))
+    return max(16, 1 << round(float(np.log2(value))))
 
 
 class Engine(ABC):

@@ -80,10 +80,12 @@ class FaissEngine(Engine):
         self._k_factor = 1.0
 
     def one(self, query: Floats, k: int) -> Ids:
-        return self._index.search(query[None], k, params=self._params)[1][0]  # type: ignore[no-any-return]
+        found: Ids = self._index.search(query[None], k, params=self._params)[1][0]
+        return found
 
     def batch(self, queries: Floats, k: int) -> Ids:
-        return self._index.search(queries, k, params=self._params)[1]  # type: ignore[no-any-return]
+        found: Ids = self._index.search(queries, k, params=self._params)[1]
+        return found
 
     def full_vectors(self) -> int:
         return self._rows * self._dim * 4 if self._build.get("refine") == "Flat" else 0

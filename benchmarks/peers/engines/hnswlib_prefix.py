@@ -65,7 +65,8 @@ class HnswlibPrefix(Engine):
         self._shortlist: int = search["shortlist"]
 
     def one(self, query: Floats, k: int) -> Ids:
-        return self.batch(query[None], k)[0]
+        row: Ids = self.batch(query[None], k)[0]
+        return row
 
     def batch(self, queries: Floats, k: int) -> Ids:
         short = self._shorter(queries)

@@ -38,7 +38,8 @@ class NumpyExact(Engine):
         """No parameters."""
 
     def one(self, query: Floats, k: int) -> Ids:
-        return self._best(query[None] @ self._rows.T, k)[0]
+        row: Ids = self._best(query[None] @ self._rows.T, k)[0]
+        return row
 
     def batch(self, queries: Floats, k: int) -> Ids:
         blocks = range(0, len(queries), self.block_queries)

@@ -62,7 +62,8 @@ class RabitqlibIvf(Engine):
         self._nprobe: int = search["nprobe"]
 
     def one(self, query: Floats, k: int) -> Ids:
-        return self._rows(self._index.search(query[None], k, self._nprobe)[0])[0]
+        row: Ids = self._rows(self._index.search(query[None], k, self._nprobe)[0])[0]
+        return row
 
     def batch(self, queries: Floats, k: int) -> Ids:
         return self._rows(self._index.search(queries, k, self._nprobe, num_threads=self._threads)[0])

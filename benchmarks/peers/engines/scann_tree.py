@@ -74,7 +74,8 @@ class ScannTree(Engine):
             pre_reorder_num_neighbors=self._reorder,
             leaves_to_search=self._leaves,
         )
-        return self._full(found[None], k)[0]
+        row: Ids = self._full(found[None], k)[0]
+        return row
 
     def batch(self, queries: Floats, k: int) -> Ids:
         search = (

@@ -23,7 +23,7 @@ SHORTLISTS = (20, 50, 100)
 class SvsVamana(Engine):
     """Vamana, R32 or R64; LeanVec with 4 or 8 bits for the walk and 8 to rank; or float16."""
 
-    title = "SVS Vamana LeanVec"
+    title = "SVS Vamana (LeanVec, LVQ or float16)"
     packages = ("scalable-vs", "faiss-cpu")
     modules = ("svs", "faiss")
     guide = "SVS docs: How to choose graph building and compression parameters; LeanVec"
@@ -110,7 +110,8 @@ class SvsVamana(Engine):
         self._shortlist: int = search.get("shortlist", 0)
 
     def one(self, query: Floats, k: int) -> Ids:
-        return self.batch(query[None], k)[0]
+        row: Ids = self.batch(query[None], k)[0]
+        return row
 
     def batch(self, queries: Floats, k: int) -> Ids:
         if self._rescore is None or self._shorter is None:

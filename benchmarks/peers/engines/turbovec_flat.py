@@ -58,7 +58,8 @@ class TurbovecFlat(Engine):
         self._shortlist: int = search["shortlist"]
 
     def one(self, query: Floats, k: int) -> Ids:
-        return self.batch(query[None], k)[0]
+        row: Ids = self.batch(query[None], k)[0]
+        return row
 
     def batch(self, queries: Floats, k: int) -> Ids:
         if not self._shortlist:

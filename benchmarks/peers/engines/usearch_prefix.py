@@ -72,7 +72,8 @@ class UsearchPrefix(Engine):
 
     def one(self, query: Floats, k: int) -> Ids:
         found = self._index.search(self._shorter(query[None])[0], self._shortlist, threads=1)
-        return self._rescore(query[None], found.keys[None].astype(np.int64), k)[0]
+        row: Ids = self._rescore(query[None], found.keys[None].astype(np.int64), k)[0]
+        return row
 
     def batch(self, queries: Floats, k: int) -> Ids:
         found = self._index.search(self._shorter(queries), self._shortlist, threads=self._threads)

@@ -61,7 +61,7 @@ class ZvecEngine(Engine):
 
     def one(self, query: Floats, k: int) -> Ids:
         asked = self._query(field_name="v", vector=query, param=self._param)
-        found = self._collection.query_internal_ids(asked, topk=k)
+        found: Any = self._collection.query_internal_ids(asked, topk=k)
         return np.where(found >= 0, self._row_of[found], -1)
 
     def batch(self, queries: Floats, k: int) -> Ids:

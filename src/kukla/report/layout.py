@@ -194,7 +194,7 @@ def _names(chart: Chart, size: Size, frame: Frame, inset: float) -> tuple[list[L
     named.sort(key=lambda series: -series.points[0].y)
     starts = [frame.y(chart.y, series.points[0].y) for series in named]
     half = 0.34 * size.font
-    places = spread(starts, 1.2 * size.font, frame.top + half, frame.bottom - half)
+    places = spread(starts, 1.2 * size.font, frame.top + half, frame.bottom - 2 * half)
     labels, leaders = [], []
     for series, start, place in zip(named, starts, places, strict=True):
         x = frame.x(chart.x, series.points[0].x, inset)
@@ -204,18 +204,32 @@ def _names(chart: Chart, size: Size, frame: Frame, inset: float) -> tuple[list[L
 
 
 def _beside(chart: Chart, size: Size, frame: Frame, inset: float) -> list[Label]:
-    """Names of single points below and to the right of them, where a rising curve leaves room."""
+    """Names of single points below them, and below the intervals of points that the name would cover."""
+    every = [
+        (frame.x(chart.x, point.x, inset), frame.y(chart.y, point.low))
+        for series in chart.series
+        for point in series.points
+    ]
     labels = []
     for series in chart.series:
         if not series.labelled or not series.points:
             continue
         last = series.points[-1]
         x, y = frame.x(chart.x, last.x, inset), frame.y(chart.y, last.y)
-        room = frame.right - x - 9 >= len(series.name) * size.letter
-        place = (x + 9, "start") if room else (x - 9, "end")
-        down = frame.y(chart.y, last.low) + 1.25 * size.font
-        lower = min(max(y + 1.3 * size.font, down if not room else 0), frame.bottom - 4)
-        labels.append(Label(place[0], lower, series.name, place[1], series.colour))
+        width = len(series.name) * size.letter
+        room = frame.right - x - 9 >= width
+        left = x + 9 if room else x - 9 - width
+        covered = [low for at, low in every if left - 6 <= at <= left + width + 6]
+        lower = max([y + 0.3 * size.font, *covered]) + 1.1 * size.font
+        labels.append(
+            Label(
+                x + 9 if room else x - 9,
+                min(lower, frame.bottom - 4),
+                series.name,
+                "start" if room else "end",
+                series.colour,
+            )
+        )
     return labels
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from kukla.calibrate.result import floor4
 from kukla.cost import format_bytes
 from kukla.evaluate.sizes import storage
 from kukla.report.chart import Table
@@ -86,7 +87,7 @@ def calibrations_table(facts: IndexFacts) -> Table | None:
             str(state.calibration.target),
             state.calibration.population + (" (estimated)" if state.calibration.estimated else ""),
             str(state.calibration.plan),
-            f"{state.calibration.chosen.bound:.4f}",
+            floor4(state.calibration.chosen.bound),
             state.state,
         )
         for state in facts.states

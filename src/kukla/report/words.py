@@ -99,6 +99,7 @@ def _recall_tile(facts: IndexFacts, used: PlanFacts) -> Tile:
     if calibration.judged:
         what = f"of full vectors' {what}"
     doubt = ", estimated" if calibration.estimated else ""
+    doubt += ", before the change" if facts.main is not None and facts.main.state == "stale" else ""
     return Tile(
         f"≥ {floor4(row.bound)}",
         f"{what}, {calibration.confidence * 100:.4g} % confidence{doubt}",
