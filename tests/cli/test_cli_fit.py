@@ -84,7 +84,10 @@ def test_what_fit_refuses(invoke: Invoke, hidden: Path, tmp_path: Path) -> None:
     there = tmp_path / "there.npz"
     there.write_text("something")
     for arguments, message in (
-        (["--kind", "pcaa"], "--kind is auto, identity, pca, query-aware, random, learned or a file, got 'pcaa'"),
+        (
+            ["--kind", "pcaa"],
+            "--kind is auto, identity, pca, query-aware, random, learned or a file, got 'pcaa'",
+        ),
         (["--kind", "nowhere.npy"], "nowhere.npy: no such file"),
         (["--kind", there], "is no projection that can be read"),
         (["--kind", "query-aware"], "a query-aware projection needs queries"),
