@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from kukla.errors import VectorError
 from kukla.kernels import checks, dispatch, reference
-from kukla.kernels.dispatch import active, available, use
+from kukla.kernels.dispatch import active, available, forced, use
 from kukla.kernels.reach import Checkpoint, Reached, reach_int8
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ __all__ = [
     "Reached",
     "active",
     "available",
+    "forced",
     "pool_rows",
     "reach_int8",
     "runner",

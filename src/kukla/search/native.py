@@ -62,20 +62,23 @@ class Runners:
 
     def __init__(self) -> None:
         # One value, so that threads that search different views never see half of a change.
-        self._of_view: tuple[View | None, OrderedDict[tuple[Plan, bool, str], Bound]] = None, OrderedDict()
+        self._of_view: tuple[View | None, OrderedDict[tuple[Plan, bool, str | None], Bound]] = (
+            None,
+            OrderedDict(),
+        )
 
     def of(self, plan: Plan, view: View, nesting: Nesting, *, renormalise: bool) -> Bound | None:
         """The plan bound to a view with segments; ``None`` where there is no native code."""
-        isa = kernels.active()
-        if isa == "numpy":
-            return None
         known, bound = self._of_view
         if view is not known:
             bound = OrderedDict()
             self._of_view = view, bound
-        key = plan, renormalise, isa
+        key = plan, renormalise, kernels.forced()
         found = bound.get(key)
         if found is None:
+            isa = kernels.active()
+            if isa == "numpy":
+                return None
             found = bound[key] = _bind(plan, view, nesting, renormalise, isa)
             while len(bound) > CACHED_PLANS:
                 bound.popitem(last=False)
