@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -78,11 +79,10 @@ def train_model(
     dev = None if config.dev is None else read_collection(config.dev)
     tests = [read_collection(one) for one in config.test]
     set_seed(config.seed)
-    model = load_base(config)
+    with _memory_errors(torch, config):
+        model = load_base(config)
     width = _width(model)
     dims = parse_dims(config.dims, width)
-    if width not in dims:
-        say(f"the whole {width} dims are not among those trained: whole vectors may get worse")
     folder = RunFolder(Path(config.out))
     told = config.to_dict() | {"data_fingerprint": examples.fingerprint}
     checkpoint = folder.open(told, resume=resume, force=force)
@@ -92,16 +92,11 @@ def train_model(
         f"{len(examples):,} rows of {', '.join(examples.names)}; {width} dims, trained: "
         + ", ".join(map(str, dims))
     )
+    if width not in dims:
+        say(f"the whole {width} dims are not among those trained: whole vectors may get worse")
     before = _before(folder, model, tests, dims, config.batch)
-    try:
+    with _memory_errors(torch, config):
         curves, step = _descend(config, folder, model, examples, dev, checkpoint, watch)
-    except (RuntimeError, MemoryError) as error:
-        if isinstance(error, RuntimeError) and not _out_of_memory(torch, error):
-            raise
-        raise InputError(
-            f"out of memory with batch {config.batch}: a smaller batch or max_tokens, or mini_batch (the "
-            "same numbers in less memory) may help; the last checkpoint is kept"
-        ) from error
     model.eval()
     quality = write_result(model, config, folder, examples, tests, before, curves, step)
     folder.finish()
@@ -216,5 +211,16 @@ def _descend(
     return curves, step
 
 
-def _out_of_memory(torch: Any, error: RuntimeError) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+@contextmanager
+def _memory_errors(torch: Any, config: TrainConfig) -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        # On a CPU torch raises a plain RuntimeError.
+        known = isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate" in str(error)
+        if not known:
+            raise
+        raise InputError(
+            f"out of memory with batch {config.batch}: a smaller batch or max_tokens, or mini_batch (the "
+            "same numbers in less memory) may help; checkpoints are kept"
+        ) from error
