@@ -51,5 +51,5 @@ def test_an_index_of_a_prefix_of_the_built_in_model_finds_it() -> None:
 
 def test_an_index_of_another_space_needs_a_name() -> None:
     space = Space(provider="maker", model="one", dim=64)
-    with pytest.raises(InputError, match="maker/one .*--model or KUKLA_MODEL"):
+    with pytest.raises(InputError, match=r"maker/one .*--model or KUKLA_MODEL"):
         find_embedder(space)
