@@ -105,6 +105,11 @@ CASES: dict[str, list[tuple[str, Case]]] = {
         ("a text without its embedder", lambda p: _known_index(p).search("text")),
         ("an embedder of another space", lambda p: _reopen(_known_index(p))),
         ("an unknown model name", lambda p: find_known_model("text-embedding-3-smal")),
+        ("an embedder of no known kind", lambda p: load_embedder("hub:bert")),
+        ("a model folder that is not there", lambda p: load_embedder("st:./absent")),
+        ("an address that is none", lambda p: load_embedder("openai:m", base_url="localhost:8080")),
+        ("a prompt for a model without prompts", lambda p: load_embedder(query_prompt="query: ")),
+        ("a prefix longer than the vector", lambda p: load_embedder(truncate_dim=513)),
         ("a dim the model was not trained for", lambda p: find_known_model("zembed-1").space(100)),
     ],
     "Plans and searches": [
@@ -186,6 +191,9 @@ _TRAIN = ["train", "--base", "b", "--data", "pairs.jsonl", "--out", "m"]
 COMMANDS: list[tuple[str, list[str]]] = [
     ("a missing file", ["index", "missing.md", "--to", "x.kukla"]),
     ("an index that is not there", ["search", "missing.kukla", "text"]),
+    ("vectors to embed", ["embed", "q.npy", "--to", "v.npy"]),
+    ("embedding to a file of no known kind", ["embed", "q.npy", "--to", "v.csv"]),
+    ("embedding to a file that is there", ["embed", "text.md", "--to", "q.npy"]),
     ("a wrong filter", ["search", "i.kukla", "--vector", "q.npy", "--filter", "year~2000"]),
     ("k of 0", ["search", "i.kukla", "--vector", "q.npy", "-k", "0"]),
     ("query vectors of another dim", ["search", "i.kukla", "--vector", "short.npy"]),
@@ -247,6 +255,7 @@ def _command(arguments: list[str]) -> tuple[int, str]:
         np.save(Path(folder) / "q.npy", _vectors(1))
         np.save(Path(folder) / "short.npy", _vectors(1)[:, :8])
         (Path(folder) / "notes.npy").write_text("a text")
+        (Path(folder) / "text.md").write_text("# A text\n\nIt has two lines.\n")
         done = subprocess.run(
             [sys.executable, "-m", "kukla", *arguments],
             cwd=folder,
