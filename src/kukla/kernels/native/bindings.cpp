@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "bind_runner.hpp"
+#include "encode.hpp"
 #include "isa.hpp"
 #include "reach.hpp"
 #include "scan.hpp"
@@ -233,6 +234,33 @@ std::size_t unit_rows_of(const Array<const From, 2>& rows, const Array<float, 2>
     return unit_rows(rows.data(), rows.shape(0), rows.shape(1), out.data());
 }
 
+void encode_rows_of(const Array<const float, 2>& rows, const std::vector<std::size_t>& dims,
+                    const std::vector<Array<float, 1>>& norms, const std::vector<Array<std::uint8_t, 2>>& bits,
+                    const std::vector<Array<std::int8_t, 2>>& codes, const std::vector<Array<float, 1>>& scales) {
+    nb::gil_scoped_release released;
+    const std::size_t n = rows.shape(0), count = dims.size();
+    require(count > 0 && dims.back() == rows.shape(1) && norms.size() <= count, "dims or norms do not fit the rows");
+    require((bits.empty() || bits.size() == count) && (codes.empty() || codes.size() == count) &&
+                codes.size() == scales.size(),
+            "bits, codes and scales must be one for each dim, or none");
+    std::vector<EncodedShell> shells;
+    std::size_t low = 0;
+    for (std::size_t s = 0; s < count; ++s) {
+        require(dims[s] > low, "dims must ascend");
+        const std::size_t width = dims[s] - low;
+        require((s >= norms.size() || norms[s].shape(0) == n) &&
+                    (bits.empty() || (bits[s].shape(0) == n && bits[s].shape(1) == (width + 7) / 8)) &&
+                    (codes.empty() ||
+                     (codes[s].shape(0) == n && codes[s].shape(1) == width && scales[s].shape(0) == n)),
+                "a result has the wrong shape");
+        shells.push_back({low, width, s < norms.size() ? norms[s].data() : nullptr,
+                          bits.empty() ? nullptr : bits[s].data(), codes.empty() ? nullptr : codes[s].data(),
+                          codes.empty() ? nullptr : scales[s].data()});
+        low = dims[s];
+    }
+    encode_rows(rows.data(), n, rows.shape(1), shells);
+}
+
 void pool_rows(const char* isa, const Array<const std::int8_t, 2>& vectors, const Array<const float, 1>& scales,
                const Array<const std::int32_t, 1>& ids, const Array<const std::int64_t, 1>& offsets,
                const Array<float, 2>& out) {
@@ -282,6 +310,8 @@ NB_MODULE(_native, m) {
     m.def("top_k", &top_k_lines, nb::arg("scores"), nb::arg("rows"), nb::arg("out_rows"), nb::arg("out_scores"));
     m.def("unit_rows", &unit_rows_of<float>, nb::arg("rows").noconvert(), nb::arg("out").noconvert());
     m.def("unit_rows", &unit_rows_of<double>, nb::arg("rows").noconvert(), nb::arg("out").noconvert());
+    m.def("encode_rows", &encode_rows_of, nb::arg("rows").noconvert(), nb::arg("dims"), nb::arg("norms"),
+          nb::arg("bits"), nb::arg("codes"), nb::arg("scales"));
     m.def("pool_rows", &pool_rows, nb::arg("isa"), nb::arg("vectors"), nb::arg("scales"), nb::arg("ids"),
           nb::arg("offsets"), nb::arg("out"));
 }

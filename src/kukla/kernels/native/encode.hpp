@@ -1,0 +1,104 @@
+// What a segment keeps beside the floats of a row: prefix norms, sign bits, int8 codes with their scales.
+//
+// The specification is kukla.nesting.prefix_norms, kukla.precision.pack_signs and kukla.precision.encode_int8.
+// Accumulator: norms: 16 float64 lanes for each shell, as in unit.hpp; the sums of shells are added in their order.
+// Overflow:    none: squares of float32 are far inside float64, and a quotient is at most 127 (1 + 2**-23).
+// Tolerance:   exact: every product, quotient and sum is that of the specification, to the bit. Rows must be finite.
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <vector>
+
+namespace kukla {
+
+// Where one shell of n rows goes; null for what is not kept.
+struct EncodedShell {
+    std::size_t low, width;
+    float* norms;         // (n), of the prefix that ends with this shell
+    std::uint8_t* bits;   // (n, (width + 7) / 8)
+    std::int8_t* codes;   // (n, width)
+    float* scales;        // (n)
+};
+
+inline double shell_squares(const float* x, std::size_t width) {
+    constexpr std::size_t lanes = 16;
+    double sums[lanes] = {};
+    std::size_t d = 0;
+    for (; d + lanes <= width; d += lanes)
+        for (std::size_t j = 0; j < lanes; ++j) sums[j] += static_cast<double>(x[d + j]) * static_cast<double>(x[d + j]);
+    for (std::size_t j = 0; d < width; ++d, ++j) sums[j] += static_cast<double>(x[d]) * static_cast<double>(x[d]);
+    for (std::size_t half = lanes / 2; half > 0; half /= 2)
+        for (std::size_t j = 0; j < half; ++j) sums[j] += sums[j + half];
+    return sums[0];
+}
+
+inline float shell_largest(const float* x, std::size_t width) {
+    constexpr std::size_t lanes = 16;
+    float largest[lanes] = {};
+    std::size_t d = 0;
+    for (; d + lanes <= width; d += lanes)
+        for (std::size_t j = 0; j < lanes; ++j) {
+            const float magnitude = std::fabs(x[d + j]);
+            largest[j] = magnitude > largest[j] ? magnitude : largest[j];
+        }
+    for (; d < width; ++d) largest[0] = std::fabs(x[d]) > largest[0] ? std::fabs(x[d]) : largest[0];
+    for (std::size_t j = 1; j < lanes; ++j) largest[0] = largest[j] > largest[0] ? largest[j] : largest[0];
+    return largest[0];
+}
+
+inline void shell_signs(const float* x, std::size_t width, std::uint8_t* bits) {
+    std::size_t d = 0;
+    for (; d + 8 <= width; d += 8) {
+        unsigned byte = 0;
+        for (std::size_t j = 0; j < 8; ++j) byte |= (x[d + j] > 0.0F ? 0x80U : 0U) >> j;
+        bits[d / 8] = static_cast<std::uint8_t>(byte);
+    }
+    if (d == width) return;
+    unsigned byte = 0;
+    for (std::size_t j = 0; d + j < width; ++j) byte |= (x[d + j] > 0.0F ? 0x80U : 0U) >> j;
+    bits[d / 8] = static_cast<std::uint8_t>(byte);
+}
+
+// Returns the scale.
+inline float shell_codes(const float* x, std::size_t width, std::int8_t* codes) {
+    constexpr double smallest = static_cast<double>(std::numeric_limits<float>::min());
+    const double largest_scale = static_cast<double>(std::nextafter(std::numeric_limits<float>::max() / 127.0F, 0.0F));
+    const float largest = shell_largest(x, width);
+    if (!(largest > 0.0F)) {
+        std::memset(codes, 0, width);
+        return 0.0F;
+    }
+    double wanted = static_cast<double>(largest) / 127.0;
+    wanted = wanted < smallest ? smallest : wanted > largest_scale ? largest_scale : wanted;
+    const float scale = static_cast<float>(wanted);
+    const double divisor = static_cast<double>(scale);
+    // Adding and taking away 1.5 * 2**52 rounds to the nearest whole number, ties to even, with no more than SSE2.
+    constexpr double magic = 6755399441055744.0;
+    for (std::size_t d = 0; d < width; ++d) {
+        const double rounded = (static_cast<double>(x[d]) / divisor + magic) - magic;
+        codes[d] = static_cast<std::int8_t>(static_cast<std::int32_t>(rounded));
+    }
+    return scale;
+}
+
+inline void encode_rows(const float* rows, std::size_t n, std::size_t dim, const std::vector<EncodedShell>& shells) {
+    for (std::size_t i = 0; i < n; ++i) {
+        double squares = 0.0;
+        for (const EncodedShell& shell : shells) {
+            const float* x = rows + i * dim + shell.low;
+            const std::size_t bytes = (shell.width + 7) / 8;
+            if (shell.norms != nullptr) {
+                squares += shell_squares(x, shell.width);
+                shell.norms[i] = static_cast<float>(std::sqrt(squares));
+            }
+            if (shell.bits != nullptr) shell_signs(x, shell.width, shell.bits + i * bytes);
+            if (shell.codes != nullptr) shell.scales[i] = shell_codes(x, shell.width, shell.codes + i * shell.width);
+        }
+    }
+}
+
+}  // namespace kukla
