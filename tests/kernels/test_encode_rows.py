@@ -15,6 +15,9 @@ from kukla.storage.layout import Layout
 
 NESTINGS = [(1,), (2, 9), (3, 16, 33), (8, 16, 24), (32, 64, 100), (17, 1536)]
 ALL = tuple(Precision)
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:overflow:RuntimeWarning"
+)  # of NumPy: float16, and whole norms
 native = pytest.mark.skipif(kernels.available() == ("numpy",), reason="no native kernels here")
 
 
@@ -48,7 +51,6 @@ def encoded(layout: Layout, rows: NDArray[np.float32]) -> dict[str, NDArray[Any]
 @pytest.mark.parametrize("dims", NESTINGS)
 @pytest.mark.parametrize("precisions", [ALL, (Precision.BINARY, Precision.FLOAT32), (Precision.FLOAT16,)])
 @pytest.mark.parametrize("cosine", [True, False])
-@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")  # float16 of large numbers: not for the kernel
 def test_every_array_is_what_the_specification_says(
     isa: str, dims: tuple[int, ...], precisions: tuple[Precision, ...], cosine: bool
 ) -> None:

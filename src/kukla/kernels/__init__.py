@@ -362,7 +362,7 @@ def unit_rows(rows: Array, out: F32) -> int:
         beyond float64. 0 where there is no native code: :func:`kukla.checks.unit_rows` does the same to the
         bit, and the rest.
     """
-    return 0 if active() == "numpy" else dispatch.native.unit_rows(rows, out)
+    return 0 if (isa := active()) == "numpy" else dispatch.native.unit_rows(isa, rows, out)
 
 
 def encode_rows(
@@ -395,9 +395,9 @@ def encode_rows(
         :func:`kukla.precision.pack_signs` and :func:`kukla.precision.encode_int8` do the same to the bit.
         All results, and the rows, are C-contiguous arrays of exactly these dtypes. O(n * dims[-1]).
     """
-    if active() == "numpy":
+    if (isa := active()) == "numpy":
         return False
-    dispatch.native.encode_rows(rows, dims, norms, bits, codes, scales)
+    dispatch.native.encode_rows(isa, rows, dims, norms, bits, codes, scales)
     return True
 
 

@@ -43,6 +43,9 @@ SMALL_SEGMENT = 256
 LARGEST_MERGE = 1 << 18
 """Rows above which a segment is left alone until ``compact``."""
 
+LARGEST_MERGE_BYTES = 1 << 27
+"""Bytes from which a segment is left alone too: one more costs a search far less than reading it."""
+
 OPEN_ATTEMPTS = 5
 
 LARGEST_DELETED = "largest_deleted_id"
@@ -324,7 +327,7 @@ class Store:
             for i, (segment, mask) in enumerate(zip(view.segments, view.live, strict=True)):
                 if mask is not None and 2 * np.count_nonzero(mask) < segment.rows:
                     thin.append(i)
-                elif segment.rows < LARGEST_MERGE:
+                elif segment.rows < LARGEST_MERGE and segment.bytes < LARGEST_MERGE_BYTES:
                     tiers.setdefault(max(segment.rows, SMALL_SEGMENT - 1).bit_length() // 3, []).append(i)
             chosen = thin or next((tier for tier in tiers.values() if len(tier) >= MERGE_FACTOR), [])
             if not chosen:

@@ -9,14 +9,13 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "bind_runner.hpp"
-#include "encode.hpp"
 #include "isa.hpp"
 #include "reach.hpp"
 #include "scan.hpp"
-#include "unit.hpp"
 
 namespace nb = nanobind;
 
@@ -228,13 +227,16 @@ void top_k_lines(const Array<const float, 2>& scores, const Array<const std::int
 }
 
 template <class From>
-std::size_t unit_rows_of(const Array<const From, 2>& rows, const Array<float, 2>& out) {
+std::size_t unit_rows_of(const char* isa, const Array<const From, 2>& rows, const Array<float, 2>& out) {
     nb::gil_scoped_release released;
     require(out.shape(0) == rows.shape(0) && out.shape(1) == rows.shape(1), "results must have the shape of rows");
-    return unit_rows(rows.data(), rows.shape(0), rows.shape(1), out.data());
+    if constexpr (std::is_same_v<From, float>)
+        return isa_named(isa).unit_rows32(rows.data(), rows.shape(0), rows.shape(1), out.data());
+    else
+        return isa_named(isa).unit_rows64(rows.data(), rows.shape(0), rows.shape(1), out.data());
 }
 
-void encode_rows_of(const Array<const float, 2>& rows, const std::vector<std::size_t>& dims,
+void encode_rows(const char* isa, const Array<const float, 2>& rows, const std::vector<std::size_t>& dims,
                     const std::vector<Array<float, 1>>& norms, const std::vector<Array<std::uint8_t, 2>>& bits,
                     const std::vector<Array<std::int8_t, 2>>& codes, const std::vector<Array<float, 1>>& scales) {
     nb::gil_scoped_release released;
@@ -258,7 +260,7 @@ void encode_rows_of(const Array<const float, 2>& rows, const std::vector<std::si
                           codes.empty() ? nullptr : scales[s].data()});
         low = dims[s];
     }
-    encode_rows(rows.data(), n, rows.shape(1), shells);
+    isa_named(isa).encode(rows.data(), n, rows.shape(1), shells.data(), shells.size());
 }
 
 void pool_rows(const char* isa, const Array<const std::int8_t, 2>& vectors, const Array<const float, 1>& scales,
@@ -308,9 +310,9 @@ NB_MODULE(_native, m) {
           nb::arg("query_scales"), nb::arg("margins"), nb::arg("thresholds"), nb::arg("starts"),
           nb::arg("checkpoints"), nb::arg("norms"), nb::arg("query_tails"), nb::arg("mask").none(), nb::arg("threads"));
     m.def("top_k", &top_k_lines, nb::arg("scores"), nb::arg("rows"), nb::arg("out_rows"), nb::arg("out_scores"));
-    m.def("unit_rows", &unit_rows_of<float>, nb::arg("rows").noconvert(), nb::arg("out").noconvert());
-    m.def("unit_rows", &unit_rows_of<double>, nb::arg("rows").noconvert(), nb::arg("out").noconvert());
-    m.def("encode_rows", &encode_rows_of, nb::arg("rows").noconvert(), nb::arg("dims"), nb::arg("norms"),
+    m.def("unit_rows", &unit_rows_of<float>, nb::arg("isa"), nb::arg("rows").noconvert(), nb::arg("out").noconvert());
+    m.def("unit_rows", &unit_rows_of<double>, nb::arg("isa"), nb::arg("rows").noconvert(), nb::arg("out").noconvert());
+    m.def("encode_rows", &encode_rows, nb::arg("isa"), nb::arg("rows").noconvert(), nb::arg("dims"), nb::arg("norms"),
           nb::arg("bits"), nb::arg("codes"), nb::arg("scales"));
     m.def("pool_rows", &pool_rows, nb::arg("isa"), nb::arg("vectors"), nb::arg("scales"), nb::arg("ids"),
           nb::arg("offsets"), nb::arg("out"));
