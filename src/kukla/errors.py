@@ -19,6 +19,7 @@
     │   ├── ChecksumError                the bytes changed
     │   ├── LockedError                  another writer holds the index
     │   └── WriteError                   disk full, no permission, read-only
+    ├── ServiceError                     a service outside refused, answered wrongly, or not at all
     └── MissingExtraError (ImportError)  an optional dependency is not installed
 
 Every message says what was wrong, where, what was received and what is allowed.
@@ -40,6 +41,7 @@ __all__ = [
     "NotFoundError",
     "PlanError",
     "ReadError",
+    "ServiceError",
     "SpaceError",
     "StorageError",
     "TruncatedFileError",
@@ -117,6 +119,10 @@ class LockedError(StorageError):
 
 class WriteError(StorageError):
     """The index could not be written: disk full, no permission, read-only."""
+
+
+class ServiceError(KuklaError):
+    """A service outside (an embedding API) refused, answered wrongly, or did not answer."""
 
 
 class MissingExtraError(KuklaError, ImportError):

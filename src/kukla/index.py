@@ -205,7 +205,7 @@ class Index:
 
     @property
     def embedder(self) -> Embedder:
-        """What makes vectors of texts; the built-in model loads itself.
+        """What makes vectors of texts; the built-in model, and what ``KUKLA_MODEL`` names, load themselves.
 
         Raises
         ------
@@ -213,14 +213,9 @@ class Index:
             When the index's space needs an embedder that was not given.
         """
         if self._embedder is None:
-            from kukla.embed import known_models, load_embedder
+            from kukla.embed import find_embedder
 
-            if self.space.provider != "kukla" or self.space.model not in known_models():
-                raise InputError(
-                    f"this index holds vectors of {self.space}: pass an embedder for it to Index.open, or "
-                    "vectors instead of texts"
-                )
-            return self._attach(load_embedder(self.space.model))
+            return self._attach(find_embedder(self.space))
         return self._embedder
 
     def _attach(self, embedder: Embedder) -> Embedder:

@@ -110,11 +110,13 @@ class Settings:
 
     def quickly_stored(self, vectors: NDArray[Any]) -> NDArray[np.float32] | None:
         """What :meth:`stored` returns, in one pass; ``None`` where something needs a closer look."""
-        if not self.cosine or type(self.projection) is not Identity or vectors.ndim not in (1, 2):
+        if self.metric != "cosine" or type(self.projection) is not Identity or vectors.ndim not in (1, 2):
             return None
-        if vectors.dtype not in (np.float32, np.float64) or not vectors.dtype.isnative:
+        if vectors.dtype.char not in "fd" or not vectors.dtype.isnative:
             return None
-        rows = np.ascontiguousarray(vectors if vectors.ndim == 2 else vectors[None])
+        rows = vectors if vectors.ndim == 2 else vectors[None]
+        if not rows.flags.c_contiguous:
+            rows = np.ascontiguousarray(rows)
         result = np.empty(rows.shape, dtype=np.float32)
         return result if kernels.unit_rows(rows, result) == len(rows) else None
 

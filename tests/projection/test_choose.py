@@ -139,7 +139,7 @@ def test_copies_do_not_find_themselves() -> None:
         ({"dims": (65,)}, "a dim to measure must be an integer from 1 to 64"),
         ({"dims": ()}, "at least one dim"),
         ({"sample": 5}, "sample must be an integer, at least 100"),
-        ({"queries": topics(19, nested=True)}, "at least 20 queries, got 19"),
+        ({"queries": topics(19, nested=True)}, "at least 20 different queries, got 19"),
         ({"queries": topics(30, nested=True)[:, :9]}, "queries have 9 dims, the vectors 64"),
         ({"vectors": topics(20, nested=True)}, "needs more than 21 documents"),
         ({"vectors": topics(20, nested=True)[0]}, "must be a batch"),

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -68,3 +71,93 @@ def docstrings() -> Docstrings:
     known, untouched = order[::2], order[1::2]
     pairs = np.stack([np.arange(len(known)), known], axis=1)
     return Docstrings(documents, queries[known], queries[untouched], pairs, untouched)
+
+
+# Models to train: tiny, with random weights, made here.
+
+WORDS = re.findall(
+    r"\w+",
+    "red green blue yellow black white small large round square wooden metal glass paper doll box table "
+    "chair lamp book house tree river stone opens closes falls stands shines burns sings runs sleeps in "
+    "on under near a the",
+)
+WIDTH = 32
+
+
+def sentences(count: int, *, seed: int = 0) -> list[str]:
+    """Different sentences of known words."""
+    rng = np.random.default_rng(seed)
+    found: dict[str, None] = {}
+    while len(found) < count:
+        found[" ".join(rng.choice(WORDS, 6))] = None
+    return list(found)
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> Any:
+    """A fast word-level tokenizer of WORDS."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+    vocabulary = {word: place for place, word in enumerate(dict.fromkeys([*special, *WORDS]))}
+    made = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    made.pre_tokenizer = pre_tokenizers.Whitespace()
+    made.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=made,
+        unk_token="[UNK]",
+        pad_token="[PAD]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        model_max_length=32,
+    )
+
+
+@pytest.fixture(scope="session")
+def transformer_folder(tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sentence transformer of two layers and 32 dims, with dropout, as a folder."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.base.modules import Transformer
+    from sentence_transformers.sentence_transformer.modules import Pooling
+    from transformers import BertConfig, BertModel
+
+    torch.manual_seed(0)
+    bert, folder = tmp_path_factory.mktemp("bert"), tmp_path_factory.mktemp("models") / "tiny"
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=WIDTH,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=34,
+    )
+    BertModel(config).save_pretrained(bert)
+    tokenizer.save_pretrained(bert)
+    transformer = Transformer(str(bert))
+    SentenceTransformer(modules=[transformer, Pooling(WIDTH)], device="cpu").save(str(folder))
+    return folder
+
+
+@pytest.fixture
+def transformer(transformer_folder: Path) -> Any:
+    """The tiny transformer, loaded, with a seed set."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+    torch.manual_seed(0)
+    return SentenceTransformer(str(transformer_folder), device="cpu")
+
+
+@pytest.fixture
+def static_model(tokenizer: Any) -> Any:
+    """Random token vectors of 32 dims."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+
+    torch.manual_seed(0)
+    return SentenceTransformer(modules=[StaticEmbedding(tokenizer, embedding_dim=WIDTH)], device="cpu")

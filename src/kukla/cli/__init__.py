@@ -16,6 +16,7 @@ from kukla.cli.common import CommandGroup
 from kukla.cli.compact import compact
 from kukla.cli.delete import delete
 from kukla.cli.demo import demo
+from kukla.cli.embed import embed
 from kukla.cli.eval import evaluate
 from kukla.cli.explain import explain
 from kukla.cli.fit import fit
@@ -49,8 +50,8 @@ def cli() -> None:
 
 
 for command in (
-    index, search, info, get, delete, compact, explain, profile, fit, calibrate, evaluate, report, truncate,
-    demo,
+    index, embed, search, info, get, delete, compact, explain, profile, fit, calibrate, evaluate, report,
+    truncate, demo,
 ):  # fmt: skip
     cli.add_command(command)
 

@@ -12,7 +12,9 @@ from pathlib import Path
 import click
 
 from kukla.cli.common import split_names, split_numbers
+from kukla.cli.models import open_with_model
 from kukla.cli.output import Bar
+from kukla.cli.skips import report_skipped
 from kukla.cli.sources import Fields, Source, open_source
 from kukla.cost import format_bytes
 from kukla.embed import DEFAULT_MODEL, load_embedder
@@ -30,7 +32,6 @@ from kukla.storage.files import CATALOG_NAME
 
 __all__ = ["index"]
 
-SHOWN_SKIPS = 3
 DEFAULT_PRECISIONS = ("binary", "int8", "float32")
 
 
@@ -48,7 +49,8 @@ class Choices:
     def check_same(self, path: Path, info: IndexInfo) -> None:
         """Raise ``InputError`` when the index at ``path`` was made with other choices than these."""
         given: dict[str, tuple[object, object]] = {
-            "--model": (self.model, info.space.model),
+            # st:FOLDER and the like name no space: the model is loaded and its space compared instead.
+            "--model": (None if ":" in (self.model or "") else self.model, info.space.model),
             "--dims": (self.dims, info.nesting),
             "--precisions": (self.precisions and _sorted(self.precisions), info.precisions),
             "--metric": (self.metric, info.metric),
@@ -92,7 +94,12 @@ def _shown(value: object) -> str:
 @click.option("--id-field", metavar="NAME", help="The field of a table with the id.")
 @click.option("--vector-field", metavar="NAME", help="The field of a table with vectors; implies --vectors.")
 @click.option("--key", metavar="NAME", help="Which array of an npz or HDF5 file.")
-@click.option("--model", metavar="NAME", help=f"The model that embeds texts.  [default: {DEFAULT_MODEL}]")
+@click.option(
+    "--model",
+    metavar="NAME",
+    help="The model that embeds texts: a built-in one, static:FOLDER, st:FOLDER, st:ORGANISATION/MODEL, "
+    f"openai:MODEL.  [default: {DEFAULT_MODEL}]",
+)
 @click.option(
     "--space",
     metavar="NAME",
@@ -164,7 +171,7 @@ def index(
             count = write(source.items, ids=source.ids, space=made_by)
             info = opened.info()
     seconds = time.perf_counter() - started
-    _report_skipped(skipped, verbose)
+    report_skipped(skipped, verbose=verbose)
     click.echo(
         f"{to}: {count:,} documents in {seconds:.1f} s ({count / seconds:,.0f} a second), "
         f"{format_bytes(info.vector_bytes)} of vectors, {format_bytes(info.catalog_bytes)} of texts"
@@ -179,7 +186,8 @@ def _index_for(
     if exists:
         if choices.model is not None and source.dim is not None:
             raise InputError("--model is for texts, but these are vectors")
-        with Index.open(to) as opened:
+        model = choices.model if ":" in (choices.model or "") else None
+        with open_with_model(to, model, read_only=False) as opened:
             choices.check_same(to, opened.info())
             yield opened
         return
@@ -198,10 +206,13 @@ def _index_for(
 
 def _space(name: str | None, source: Source) -> Space | None:
     if name is None:
-        return None
+        return source.space
     if source.dim is None:
         raise InputError("--space is for vectors; texts are embedded, choose the model with --model")
-    return find_known_model(name).space(source.dim)
+    given = find_known_model(name).space(source.dim)
+    if source.space is not None:
+        source.space.check_same(given, doing="--space, beside what .space.json says")
+    return given
 
 
 def _create(source: Source, to: Path, choices: Choices, made_by: Space | None) -> Index:
@@ -219,13 +230,3 @@ def _create(source: Source, to: Path, choices: Choices, made_by: Space | None) -
         plan=choices.plan,
         projection=None if choices.projection is None else Projection.load(choices.projection),
     )
-
-
-def _report_skipped(skipped: list[Skipped], verbose: bool) -> None:
-    if not skipped:
-        return
-    shown = skipped if verbose else skipped[:SHOWN_SKIPS]
-    more = "" if len(shown) == len(skipped) else ", among them (all with -v):"
-    click.echo(f"skipped {len(skipped):,} files or rows{more or ':'}", err=True)
-    for what in shown:
-        click.echo(f"  {what}", err=True)

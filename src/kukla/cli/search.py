@@ -24,11 +24,11 @@ from kukla.cli.common import (
     read_lines,
     threads_option,
 )
+from kukla.cli.models import base_url_option, open_with_model, search_model_option
 from kukla.cli.output import make_console, print_json, print_styled, printable, snippet
 from kukla.cost import format_bytes
 from kukla.document import Document
 from kukla.errors import InputError
-from kukla.index import Index
 from kukla.readers import read_vectors
 from kukla.search.result import ProofReport, SearchResult
 
@@ -66,6 +66,8 @@ Query = str | NDArray[np.floating[Any]]
     metavar="FILE",
     help="Search with the vectors of a file (npy, npz, ...); - reads a JSON array from standard input.",
 )
+@search_model_option
+@base_url_option
 @threads_option
 @json_option
 def search(
@@ -80,6 +82,8 @@ def search(
     filters: tuple[str, ...],
     certify: bool,
     vector_path: str | None,
+    model: str | None,
+    base_url: str | None,
     threads: int,
     as_json: bool,
 ) -> None:
@@ -91,7 +95,7 @@ def search(
     queries = _queries(text, vector_path)
     matching = read_filter(filters)
     found_any = False
-    with Index.open(index_path, read_only=True) as index:
+    with open_with_model(index_path, model, base_url) as index:
         if isinstance(queries[0], str):
             _ = index.embedder  # loading it is no part of a query's time
         for number, query in enumerate(queries):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
+from kukla.cli.sidecars import vector_ids, vector_space
 from kukla.document import Document, DocumentId
 from kukla.errors import InputError, ReadError
 from kukla.ingest import Item
@@ -15,6 +16,7 @@ from kukla.readers import Skipped, VectorFile, read_documents, read_vectors
 from kukla.readers.fields import VECTOR_FIELDS
 from kukla.readers.tables import TABLE_SUFFIXES, table_rows
 from kukla.readers.walk import OnSkip
+from kukla.space import Space
 
 __all__ = ["Fields", "Source", "open_source"]
 
@@ -38,12 +40,13 @@ class Fields:
 class Source:
     """What ``Index.add`` takes, and the dim of it when no model is needed.
 
-    ``dim`` is ``None`` for texts.
+    ``dim`` is ``None`` for texts. ``space`` is what a ``.space.json`` beside vectors says of them.
     """
 
     items: Iterable[Item]
     ids: Iterable[DocumentId] | None
     dim: int | None
+    space: Space | None = None
 
 
 def open_source(
@@ -89,17 +92,18 @@ def _open_arrays(paths: Sequence[Path], fields: Fields, progress: Progress) -> S
         raise InputError(f"--text-field and --id-field are for tables, got {paths[0]}")
     files = [read_vectors(path, key=fields.key or fields.vector) for path in paths]
     dim = files[0].shape[1]
-    for file in files:
+    given = [vector_ids(file) for file in files]
+    for file, its_ids in zip(files, given, strict=True):
         if file.shape[1] != dim:
             raise InputError(f"{file.path} has {file.shape[1]} dims, but {files[0].path} has {dim}")
-        if file.has_ids != files[0].has_ids:
+        if (its_ids is None) != (given[0] is None):
             raise InputError(
                 f"of {file.path} and {files[0].path} only one has ids: index both with or without"
             )
     if not any(file.shape[0] for file in files):
         raise InputError(f"nothing to index: {', '.join(map(str, paths))} hold no vectors")
-    ids = chain.from_iterable(file.ids() for file in files) if files[0].has_ids else None
-    return Source(_rows(files, progress), ids, dim)
+    ids = None if given[0] is None else chain.from_iterable(ids for ids in given if ids is not None)
+    return Source(_rows(files, progress), ids, dim, vector_space(paths, dim))
 
 
 def _rows(files: Sequence[VectorFile], progress: Progress) -> Iterator[Item]:
@@ -156,7 +160,8 @@ def _open_documents(
             f"nothing to index in {', '.join(map(str, paths))}" + (f" (skipped {reasons})" if reasons else "")
         )
     dim = None if first.vector is None else len(first.vector)
-    return Source(_refuse_same_paths(chain([first], documents), paths), None, dim)
+    space = None if dim is None else vector_space(paths, dim)
+    return Source(_refuse_same_paths(chain([first], documents), paths), None, dim, space)
 
 
 def _refuse_same_paths(documents: Iterable[Document], paths: Sequence[Path]) -> Iterator[Item]:

@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from kukla.errors import VectorError
 from kukla.kernels import checks, dispatch, reference
-from kukla.kernels.dispatch import active, available, use
+from kukla.kernels.dispatch import active, available, forced, use
 from kukla.kernels.reach import Checkpoint, Reached, reach_int8
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ __all__ = [
     "active",
     "available",
     "encode_rows",
+    "forced",
     "pool_rows",
     "reach_int8",
     "runner",

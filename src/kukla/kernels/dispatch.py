@@ -17,7 +17,7 @@ try:
 except ImportError as error:
     _import_error = error
 
-__all__ = ["ENVIRONMENT", "active", "available", "native", "use"]
+__all__ = ["ENVIRONMENT", "active", "available", "forced", "native", "use"]
 
 ENVIRONMENT = "KUKLA_KERNELS"
 
@@ -50,6 +50,11 @@ def active() -> str:
         Once, if the native kernels are missing and NumPy was not asked for.
     """
     return _forced.get() or _default(os.environ.get(ENVIRONMENT, ""))
+
+
+def forced() -> str | None:
+    """The name that `use` was given, in this thread or task."""
+    return _forced.get()
 
 
 @contextmanager

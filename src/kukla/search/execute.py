@@ -67,10 +67,12 @@ def execute(
             np.full((len(plan.stages), len(queries)), -np.inf, dtype=np.float32),
         )
     allowed = count_allowed(view, masks)
+    bound = (runners or Runners()).of(plan, view, nesting, renormalise=renormalise)
+    if bound is not None and len(queries) == 1:
+        return bound.run(queries, k, masks, allowed, threads)
     first = min(plan.stages[0].kept(k), allowed)
     candidates = sum(min(first, segment.rows) for segment in view.segments)
     step = max(1, CANDIDATES // max(1, candidates))
-    bound = (runners or Runners()).of(plan, view, nesting, renormalise=renormalise)
 
     def run(part: NDArray[np.float32]) -> Found:
         if bound is None:

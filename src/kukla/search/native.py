@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,8 +41,10 @@ class Bound:
     ) -> Found:
         """What :func:`kukla.search.execute.execute` returns, for queries that fit in memory together."""
         stages = self.plan.stages
-        # A stage cannot keep more than it was given.
-        keeps = list(accumulate((stage.kept(k) for stage in stages), min, initial=allowed))[1:]
+        keeps, most = [], allowed
+        for stage in stages:  # none can keep more than it was given
+            most = min(most, stage.kept(k))
+            keeps.append(most)
         nq, depth = len(queries), len(keeps)
         rows = np.empty((nq, keeps[-1]), dtype=np.int64)
         scores = np.empty((nq, keeps[-1]), dtype=np.float32)
@@ -51,12 +52,8 @@ class Bound:
         seconds, scored = np.empty(depth), np.empty(depth, dtype=np.int64)
         packed = [None if mask is None else mask.view(np.uint8) for mask in masks]
         self.runner.run(queries, keeps, packed, threads, rows, scores, cuts, seconds, scored)
-        reports = [
-            StageReport(stage, count, keep * nq, count * row_bytes, time)
-            for stage, count, keep, row_bytes, time in zip(
-                stages, scored.tolist(), keeps, self.row_bytes, seconds.tolist(), strict=True
-            )
-        ]
+        counted = zip(stages, scored.tolist(), keeps, self.row_bytes, seconds.tolist(), strict=True)
+        reports = [StageReport(stage, n, keep * nq, n * size, time) for stage, n, keep, size, time in counted]
         return Found(rows, scores, tuple(reports), cuts)
 
 
@@ -65,20 +62,23 @@ class Runners:
 
     def __init__(self) -> None:
         # One value, so that threads that search different views never see half of a change.
-        self._of_view: tuple[View | None, OrderedDict[tuple[Plan, bool, str], Bound]] = None, OrderedDict()
+        self._of_view: tuple[View | None, OrderedDict[tuple[Plan, bool, str | None], Bound]] = (
+            None,
+            OrderedDict(),
+        )
 
     def of(self, plan: Plan, view: View, nesting: Nesting, *, renormalise: bool) -> Bound | None:
         """The plan bound to a view with segments; ``None`` where there is no native code."""
-        isa = kernels.active()
-        if isa == "numpy":
-            return None
         known, bound = self._of_view
         if view is not known:
             bound = OrderedDict()
             self._of_view = view, bound
-        key = plan, renormalise, isa
+        key = plan, renormalise, kernels.forced()
         found = bound.get(key)
         if found is None:
+            isa = kernels.active()
+            if isa == "numpy":
+                return None
             found = bound[key] = _bind(plan, view, nesting, renormalise, isa)
             while len(bound) > CACHED_PLANS:
                 bound.popitem(last=False)

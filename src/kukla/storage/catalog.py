@@ -167,7 +167,8 @@ class Catalog:
             if self._reader is None:
                 raise self._closed()
             try:
-                return int(self._reader.execute("PRAGMA data_version").fetchone()[0])
+                (version,) = self._reader.execute("PRAGMA data_version").fetchone()
+                return int(version)
             except sqlite3.Error:
                 with self._errors():
                     raise

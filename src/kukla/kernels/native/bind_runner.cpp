@@ -1,41 +1,18 @@
 // The Runner for Python. Shapes are compared here once, when a plan is bound to the segments of a view.
 #include "bind_runner.hpp"
 
-#include <nanobind/ndarray.h>
-#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
-#include <nanobind/stl/vector.h>
 
-#include <memory>
-#include <optional>
-#include <stdexcept>
-#include <string>
 #include <tuple>
-#include <vector>
 
+#include "bind.hpp"
 #include "runner.hpp"
-
-namespace nb = nanobind;
 
 namespace kukla {
 namespace {
 
-template <class T, std::size_t Axes>
-using Array = nb::ndarray<T, nb::ndim<Axes>, nb::c_contig, nb::device::cpu>;
-template <class T, std::size_t Axes>
-using Optional = std::optional<Array<const T, Axes>>;
 using Anything = nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>;
-
-void require(bool condition, const char* what) {
-    if (!condition) throw std::invalid_argument(what);
-}
-
-const Isa& isa_named(const std::string& name) {
-    for (const Isa* const* isa = available_isas(); *isa != nullptr; ++isa)
-        if (name == (*isa)->name) return **isa;
-    throw std::invalid_argument("no kernels named " + name);
-}
 
 Kind kind_named(const std::string& name) {
     if (name == "binary") return Kind::binary;
@@ -80,7 +57,7 @@ public:
         }
         for (std::size_t i = 0; i < stages_.size(); ++i) segment.stages.push_back(data(i, rows, codes[i], scales[i], norms[i]));
         segments_.push_back(std::move(segment));
-        runner_.emplace(isa_named(isa_), ends_.back(), ends_, stages_, segments_);
+        runner_.emplace(isa_named(isa_.c_str()), ends_.back(), ends_, stages_, segments_);
         kept_.emplace_back(ids, offsets, bytes, codes, scales, norms);
     }
 

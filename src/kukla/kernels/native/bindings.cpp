@@ -1,43 +1,14 @@
 // The Python module. Arguments were checked in Python (kukla.kernels.checks); shapes are compared again here, so that a
 // wrong call of this private module is an exception too. The GIL is released while kernels run.
-#include <nanobind/nanobind.h>
-#include <nanobind/ndarray.h>
-#include <nanobind/stl/optional.h>
-#include <nanobind/stl/vector.h>
-
-#include <cstring>
-#include <optional>
-#include <stdexcept>
-#include <string>
 #include <type_traits>
-#include <vector>
 
+#include "bind.hpp"
 #include "bind_runner.hpp"
-#include "isa.hpp"
 #include "reach.hpp"
 #include "scan.hpp"
 
-namespace nb = nanobind;
-
 namespace kukla {
 namespace {
-
-template <class T, std::size_t Axes>
-using Array = nb::ndarray<T, nb::ndim<Axes>, nb::c_contig, nb::device::cpu>;
-template <class T, std::size_t Axes>
-using Optional = std::optional<Array<const T, Axes>>;
-template <class T>
-using Matrices = std::vector<Array<const T, 2>>;
-
-void require(bool condition, const char* what) {
-    if (!condition) throw std::invalid_argument(what);
-}
-
-const Isa& isa_named(const char* name) {
-    for (const Isa* const* isa = available_isas(); *isa != nullptr; ++isa)
-        if (std::strcmp((*isa)->name, name) == 0) return **isa;
-    throw std::invalid_argument(std::string("no kernels named ") + name);
-}
 
 nb::tuple available() {
     nb::list names;

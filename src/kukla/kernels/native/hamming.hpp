@@ -37,11 +37,26 @@ inline void hamming_fixed(const std::uint8_t* rows, std::size_t n, const std::ui
         totals[i] += static_cast<std::int32_t>(Ops::hamming(rows + i * Bytes, query, Bytes));
 }
 
-// Prefixes of 64 to 512 dims get loops of constant length; they are what first stages read.
+// Rows of one word, without a loop: shells of 8, 16 and 32 dims.
+template <class Ops, class Word>
+inline void hamming_word(const std::uint8_t* rows, std::size_t n, const std::uint8_t* query, std::int32_t* totals) {
+    Word probe;
+    std::memcpy(&probe, query, sizeof probe);
+    for (std::size_t i = 0; i < n; ++i) {
+        Word word;
+        std::memcpy(&word, rows + i * sizeof word, sizeof word);
+        totals[i] += static_cast<std::int32_t>(Ops::popcount(std::uint64_t{static_cast<Word>(word ^ probe)}));
+    }
+}
+
+// Shells of 8 to 512 dims get loops of constant length; they are what first stages read.
 template <class Ops>
 void hamming_block(const std::uint8_t* rows, std::size_t n, std::size_t bytes, const std::uint8_t* query,
                    std::int32_t* totals) {
     switch (bytes) {
+        case 1: return hamming_word<Ops, std::uint8_t>(rows, n, query, totals);
+        case 2: return hamming_word<Ops, std::uint16_t>(rows, n, query, totals);
+        case 4: return hamming_word<Ops, std::uint32_t>(rows, n, query, totals);
         case 8: return hamming_fixed<Ops, 8>(rows, n, query, totals);
         case 16: return hamming_fixed<Ops, 16>(rows, n, query, totals);
         case 32: return hamming_fixed<Ops, 32>(rows, n, query, totals);

@@ -51,4 +51,26 @@ void int8_dot_block(const std::int8_t* rows, std::size_t n, std::size_t width, c
     for (std::size_t i = 0; i < n; ++i) dots[i] = int8_dot<Acc>(rows + i * width, query, width);
 }
 
+// Four rows at a time: for short rows, adding up the lanes of one accumulator costs more than the products. `Acc` also
+// has sum4(const Acc[4], dots), in int32: that holds 2,048 products, far more than such rows have.
+template <class Acc>
+void int8_dot_block4(const std::int8_t* rows, std::size_t n, std::size_t width, const std::int16_t* query,
+                     std::int64_t* dots) {
+    constexpr std::size_t few = 256;
+    std::size_t i = 0;
+    if (width <= few && width % Acc::kStep == 0)
+        for (; i + 4 <= n; i += 4) {
+            const std::int8_t* row = rows + i * width;
+            Acc lines[4];
+            for (std::size_t d = 0; d < width; d += Acc::kStep) {
+                lines[0].add(row + d, query + d);
+                lines[1].add(row + width + d, query + d);
+                lines[2].add(row + 2 * width + d, query + d);
+                lines[3].add(row + 3 * width + d, query + d);
+            }
+            Acc::sum4(lines, dots + i);
+        }
+    int8_dot_block<Acc>(rows + i * width, n - i, width, query, dots + i);
+}
+
 }  // namespace kukla

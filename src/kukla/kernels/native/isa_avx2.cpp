@@ -41,6 +41,17 @@ struct Int8 {
         const __m128i pair = _mm_add_epi64(_mm256_castsi256_si128(wide), _mm256_extracti128_si256(wide, 1));
         return _mm_cvtsi128_si64(pair) + _mm_extract_epi64(pair, 1);
     }
+    static void sum4(const Int8 lines[4], std::int64_t* dots) {
+        const __m256i low = pairs(lines[0].lanes, lines[1].lanes), high = pairs(lines[2].lanes, lines[3].lanes);
+        const __m256i all = _mm256_add_epi32(_mm256_unpacklo_epi64(low, high), _mm256_unpackhi_epi64(low, high));
+        const __m128i sums = _mm_add_epi32(_mm256_castsi256_si128(all), _mm256_extracti128_si256(all, 1));
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(dots), _mm256_cvtepi32_epi64(sums));
+    }
+
+private:
+    static __m256i pairs(__m256i a, __m256i b) {
+        return _mm256_add_epi32(_mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b));
+    }
 };
 
 inline __m256 load8(const float* row) { return _mm256_loadu_ps(row); }
@@ -75,7 +86,7 @@ private:
 const Isa kAvx2 = {
     "avx2",
     hamming_block<Ops>,
-    int8_dot_block<Int8>,
+    int8_dot_block4<Int8>,
     float_dot_block<Float, float>,
     float_dot_block<Float, std::uint16_t>,
     add_scaled_block<Ops>,

@@ -40,6 +40,18 @@ struct Int8 {
             _mm512_add_epi64(_mm512_cvtepi32_epi64(_mm512_castsi512_si256(lanes)),
                              _mm512_cvtepi32_epi64(_mm512_extracti64x4_epi64(lanes, 1))));
     }
+    static void sum4(const Int8 lines[4], std::int64_t* dots) {
+        const __m512i low = pairs(lines[0].lanes, lines[1].lanes), high = pairs(lines[2].lanes, lines[3].lanes);
+        const __m512i all = _mm512_add_epi32(_mm512_unpacklo_epi64(low, high), _mm512_unpackhi_epi64(low, high));
+        const __m256i half = _mm256_add_epi32(_mm512_castsi512_si256(all), _mm512_extracti64x4_epi64(all, 1));
+        const __m128i sums = _mm_add_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(dots), _mm256_cvtepi32_epi64(sums));
+    }
+
+private:
+    static __m512i pairs(__m512i a, __m512i b) {
+        return _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+    }
 };
 
 inline __m512 load16(const float* row) { return _mm512_loadu_ps(row); }
@@ -68,7 +80,7 @@ struct Float {
 const Isa kAvx512 = {
     "avx512",
     hamming_block<Ops>,
-    int8_dot_block<Int8>,
+    int8_dot_block4<Int8>,
     float_dot_block<Float, float>,
     float_dot_block<Float, std::uint16_t>,
     add_scaled_block<Ops>,

@@ -28,15 +28,14 @@ public:
 
     void add(const std::int8_t* rows, const float* scales, const std::int16_t* queries, std::size_t nq,
              std::size_t width) {
-        shells_.push_back({rows, scales, {queries, nq, width, width}, width});
+        shells_.add(rows, scales, queries, nq, width);
     }
 
     // Adds shell s of rows [first, first + n) to totals[0..n).
     void add_shell(std::size_t q, std::size_t s, std::size_t first, std::size_t n, double* totals,
                    std::int64_t* dots) const {
-        const Shell& shell = shells_[s];
-        isa_.int8_dots(shell.rows + first * shell.width, n, shell.width, shell.queries[q], dots);
-        isa_.add_bounded(dots, shell.scales + first, query_scales_[q * stride_ + s], margins_[q * stride_ + s], n,
+        shells_.dots(isa_, q, s, first, n, dots);
+        isa_.add_bounded(dots, shells_.scales(s, first), query_scales_[q * stride_ + s], margins_[q * stride_ + s], n,
                          totals);
     }
 
@@ -48,31 +47,15 @@ public:
             isa_.add_tail(totals, at.norms + first, at.query_tails[q], n, bounds);
     }
 
-    void prefetch(std::size_t row, std::size_t from, std::size_t to) const {
-        for (std::size_t s = from; s < to; ++s) {
-            prefetch_bytes(shells_[s].rows + row * shells_[s].width, shells_[s].width);
-            __builtin_prefetch(shells_[s].scales + row);
-        }
-    }
-
-    std::size_t bytes_per_row(std::size_t shells) const {
-        std::size_t bytes = 1;
-        for (std::size_t s = 0; s < shells; ++s) bytes += shells_[s].width + sizeof(float);
-        return bytes;
-    }
+    void prefetch(std::size_t row, std::size_t from, std::size_t to) const { shells_.prefetch(row, from, to); }
+    std::size_t bytes_per_row(std::size_t shells) const { return shells_.bytes_per_row(shells); }
 
 private:
-    struct Shell {
-        const std::int8_t* rows;
-        const float* scales;
-        PaddedQueries<std::int16_t> queries;
-        std::size_t width;
-    };
     const Isa& isa_;
     const double* query_scales_;
     const double* margins_;
     std::size_t stride_;
-    std::vector<Shell> shells_;
+    Int8Shells shells_;
 };
 
 // Rows of a block that were not ruled out, as stretches [first, last) without gaps.

@@ -75,39 +75,34 @@ private:
     std::vector<Shell> shells_;
 };
 
-class Int8Scorer {
+// The int8 codes of rows and of queries, shell by shell.
+class Int8Shells {
 public:
-    using Value = float;
-
-    Int8Scorer(const Isa& isa, const double* query_scales, std::size_t shells, const float* norms)
-        : isa_(isa), query_scales_(query_scales), stride_(shells), norms_(norms) {}
-
     void add(const std::int8_t* rows, const float* scales, const std::int16_t* queries, std::size_t nq,
              std::size_t width) {
         shells_.push_back({rows, scales, {queries, nq, width, width}, width});
     }
 
-    void operator()(std::size_t q, std::size_t first, std::size_t n, Value* out, Scratch& scratch) const {
-        double* totals = scratch.totals.data();
-        std::fill(totals, totals + n, 0.0);
-        for (std::size_t s = 0; s < shells_.size(); ++s) {
-            const Shell& shell = shells_[s];
-            isa_.int8_dots(shell.rows + first * shell.width, n, shell.width, shell.queries[q], scratch.dots.data());
-            isa_.add_scaled(scratch.dots.data(), shell.scales + first, query_scales_[q * stride_ + s], n, totals);
-        }
-        isa_.finish(totals, norms_ == nullptr ? nullptr : norms_ + first, n, out);
+    std::size_t size() const { return shells_.size(); }
+
+    // Exact dot products of query q with shell s of rows [first, first + n).
+    void dots(const Isa& isa, std::size_t q, std::size_t s, std::size_t first, std::size_t n, std::int64_t* out) const {
+        isa.int8_dots(shells_[s].rows + first * shells_[s].width, n, shells_[s].width, shells_[s].queries[q], out);
     }
 
-    void prefetch(std::size_t row) const {
-        for (const Shell& s : shells_) {
-            prefetch_bytes(s.rows + row * s.width, s.width);
-            __builtin_prefetch(s.scales + row);
+    const float* scales(std::size_t s, std::size_t first) const { return shells_[s].scales + first; }
+
+    void prefetch(std::size_t row, std::size_t from, std::size_t to) const {
+        for (std::size_t s = from; s < to; ++s) {
+            prefetch_bytes(shells_[s].rows + row * shells_[s].width, shells_[s].width);
+            __builtin_prefetch(shells_[s].scales + row);
         }
     }
 
-    std::size_t bytes_per_row() const {
+    // Of the first `shells` shells.
+    std::size_t bytes_per_row(std::size_t shells) const {
         std::size_t bytes = 1;
-        for (const Shell& s : shells_) bytes += s.width + sizeof(float);
+        for (std::size_t s = 0; s < shells; ++s) bytes += shells_[s].width + sizeof(float);
         return bytes;
     }
 
@@ -118,11 +113,40 @@ private:
         PaddedQueries<std::int16_t> queries;
         std::size_t width;
     };
+    std::vector<Shell> shells_;
+};
+
+class Int8Scorer {
+public:
+    using Value = float;
+
+    Int8Scorer(const Isa& isa, const double* query_scales, std::size_t shells, const float* norms)
+        : isa_(isa), query_scales_(query_scales), stride_(shells), norms_(norms) {}
+
+    void add(const std::int8_t* rows, const float* scales, const std::int16_t* queries, std::size_t nq,
+             std::size_t width) {
+        shells_.add(rows, scales, queries, nq, width);
+    }
+
+    void operator()(std::size_t q, std::size_t first, std::size_t n, Value* out, Scratch& scratch) const {
+        double* totals = scratch.totals.data();
+        std::fill(totals, totals + n, 0.0);
+        for (std::size_t s = 0; s < shells_.size(); ++s) {
+            shells_.dots(isa_, q, s, first, n, scratch.dots.data());
+            isa_.add_scaled(scratch.dots.data(), shells_.scales(s, first), query_scales_[q * stride_ + s], n, totals);
+        }
+        isa_.finish(totals, norms_ == nullptr ? nullptr : norms_ + first, n, out);
+    }
+
+    void prefetch(std::size_t row) const { shells_.prefetch(row, 0, shells_.size()); }
+    std::size_t bytes_per_row() const { return shells_.bytes_per_row(shells_.size()); }
+
+private:
     const Isa& isa_;
     const double* query_scales_;
     std::size_t stride_;
     const float* norms_;
-    std::vector<Shell> shells_;
+    Int8Shells shells_;
 };
 
 // Element: float, or uint16_t for the bits of a float16.
