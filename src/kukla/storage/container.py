@@ -36,6 +36,7 @@ from kukla.errors import (
     TruncatedFileError,
     WriteError,
 )
+from kukla.kernels.checksum import crc32
 
 __all__ = ["FORMAT_VERSION", "Block", "Section", "open_container", "verify_container", "write_container"]
 
@@ -130,11 +131,11 @@ class _Writer:
         self._descriptor, self._offset = descriptor, offset
 
     def write(self, rows: NDArray[Any]) -> None:
-        data = np.ascontiguousarray(rows, dtype=self.section.dtype).reshape(-1).view(np.uint8).data
+        data = np.ascontiguousarray(rows, dtype=self.section.dtype).reshape(-1).view(np.uint8)
         if self.written + len(data) > self.section.size:  # before it runs into the next section
             self._complain(self.written + len(data))
-        self.crc = zlib.crc32(data, self.crc)
-        _write_at(self._descriptor, data, self._offset + self.written)
+        self.crc = crc32(data, self.crc)
+        _write_at(self._descriptor, data.data, self._offset + self.written)
         self.written += len(data)
 
     def finish(self) -> str:
@@ -308,7 +309,7 @@ def verify_container(path: Path) -> int:
     ChecksumError
         Naming the file, the section and its offset. Also everything that :func:`open_container` raises.
     """
-    room = memoryview(bytearray(CHECK_BYTES))
+    room = np.empty(CHECK_BYTES, dtype=np.uint8)
     with _opened(path) as file:
         header = _read_header(path, file)
         file.seek(0)
@@ -317,8 +318,8 @@ def verify_container(path: Path) -> int:
         for entry in header["sections"]:
             _check_zeros(path, file, end, entry["offset"])
             crc, left = 0, entry["bytes"]
-            while left and (read := file.readinto(room[:left])):
-                crc = zlib.crc32(room[:read], crc)
+            while left and (read := file.readinto(room[:left].data)):
+                crc = crc32(room[:read], crc)
                 left -= read
             if f"{crc:08x}" != entry["crc32"]:
                 raise ChecksumError(

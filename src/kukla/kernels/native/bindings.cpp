@@ -234,6 +234,13 @@ void encode_rows(const char* isa, const Array<const float, 2>& rows, const std::
     isa_named(isa).encode(rows.data(), n, rows.shape(1), shells.data(), shells.size());
 }
 
+std::uint32_t crc32(const Array<const std::uint8_t, 1>& data, std::uint32_t crc) {
+    nb::gil_scoped_release released;
+    const Crc32 kernel = available_crc32();
+    require(kernel != nullptr && data.shape(0) >= 64 && data.shape(0) % 16 == 0, "data is no multiple of 16 bytes");
+    return kernel(data.data(), data.shape(0), crc);
+}
+
 void pool_rows(const char* isa, const Array<const std::int8_t, 2>& vectors, const Array<const float, 1>& scales,
                const Array<const std::int32_t, 1>& ids, const Array<const std::int64_t, 1>& offsets,
                const Array<float, 2>& out) {
@@ -285,6 +292,8 @@ NB_MODULE(_native, m) {
     m.def("unit_rows", &unit_rows_of<double>, nb::arg("isa"), nb::arg("rows").noconvert(), nb::arg("out").noconvert());
     m.def("encode_rows", &encode_rows, nb::arg("isa"), nb::arg("rows").noconvert(), nb::arg("dims"), nb::arg("norms"),
           nb::arg("bits"), nb::arg("codes"), nb::arg("scales"));
+    m.def("has_crc32", [] { return available_crc32() != nullptr; });
+    m.def("crc32", &crc32, nb::arg("data").noconvert(), nb::arg("crc"));
     m.def("pool_rows", &pool_rows, nb::arg("isa"), nb::arg("vectors"), nb::arg("scales"), nb::arg("ids"),
           nb::arg("offsets"), nb::arg("out"));
 }

@@ -73,11 +73,17 @@ extern const Isa kAvx2;
 extern const Isa kAvx512;
 void hamming_vpopcntdq(const std::uint8_t* rows, std::size_t n, std::size_t bytes, const std::uint8_t* query,
                        std::int32_t* totals);
+// `size` is a multiple of 16, at least 64. See crc32_pclmul.cpp.
+std::uint32_t crc32_pclmul(const std::uint8_t* data, std::size_t size, std::uint32_t crc);
 #elif defined(__aarch64__)
 extern const Isa kNeon;
 #endif
 
 // The tables this processor and operating system can run, slowest first; null after the last.
 const Isa* const* available_isas();
+
+// Continues zlib's CRC-32; null where this processor has nothing better than zlib. `size` as in crc32_pclmul.
+using Crc32 = std::uint32_t (*)(const std::uint8_t* data, std::size_t size, std::uint32_t crc);
+Crc32 available_crc32();
 
 }  // namespace kukla
