@@ -1,7 +1,7 @@
 """Adding ready vectors: rows a second, memory, bytes, beside what the machine allows.
 
     python -m benchmarks.adding [--rows 100000] [--dims 128 --dims 512 --dims 1536] [--runs 3] [--growth]
-                                [--against OTHER/src]
+                                [--against OTHER/src] [--profile]
 
 Each run is a process of its own, pinned to one core (on Linux), that makes an index, adds one array with
 `Index.add`, finds the last row, and compacts. Runs of the cases, and of the version in OTHER/src (another
@@ -10,14 +10,17 @@ are the best run and the slowest. cpu is the time of the process itself; with ne
 the fairer figure. The limit is the sum of what cannot be left out, each measured alone in this run: reading
 the vectors, writing the file and its fsync, its CRC-32 by zlib, the rows in SQLite. Rows are patterns of
 topics, tiled: no time depends on their values. --growth: 10k, 100k and 1M rows of 128 dims, and exponents.
+--profile: where the time of one run with the first dim goes, instead.
 """
 
 from __future__ import annotations
 
 import argparse
+import cProfile
 import json
 import math
 import os
+import pstats
 import shutil
 import sqlite3
 import subprocess
@@ -26,7 +29,7 @@ import tempfile
 import time
 import zlib
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +67,7 @@ def status(name: str, file: str = "status") -> int:
         return next(int(line.split()[1]) for line in lines if line.startswith(name))
 
 
-def one(rows: int, dim: int, ids: str) -> dict[str, float]:
+def one(rows: int, dim: int, ids: str, profile: cProfile.Profile | None = None) -> dict[str, float]:
     """One run, in this process."""
     import kukla
 
@@ -73,7 +76,8 @@ def one(rows: int, dim: int, ids: str) -> dict[str, float]:
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # forget the peak so far
         peak, bytes_before = status("VmHWM"), status("write_bytes", "io")
         cpu, start = time.process_time(), time.perf_counter()
-        index.add(vectors, ids=given)
+        with profile or nullcontext():
+            index.add(vectors, ids=given)
         result = {"seconds": time.perf_counter() - start, "cpu": time.process_time() - cpu}
         result["written"] = (status("write_bytes", "io") - bytes_before) / vectors.nbytes
         result["peak_mb"] = (status("VmHWM") - peak) / 1024
@@ -175,9 +179,17 @@ def main() -> None:
     parser.add_argument("--ids", action="append", choices=IDS, help="with 512 dims; all by default")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--growth", action="store_true")
+    parser.add_argument("--profile", action="store_true")
     parser.add_argument("--against", help="the sources of another checkout, with its native build")
     options = parser.parse_args()
     sources = [None, *([str(Path(options.against).absolute())] if options.against else [])]
+
+    if options.profile:
+        profile = cProfile.Profile()
+        for runs in (None, profile):  # the first is a warm-up
+            one(options.rows, (options.dims or [512])[0], "none", runs)
+        pstats.Stats(profile).sort_stats("tottime").print_stats(16)
+        return
 
     limit = limits()
     print(
