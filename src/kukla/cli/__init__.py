@@ -26,6 +26,7 @@ from kukla.cli.info import info
 from kukla.cli.profile import profile
 from kukla.cli.report import report
 from kukla.cli.search import search
+from kukla.cli.train import train
 from kukla.cli.truncate import truncate
 
 __all__ = ["cli", "main"]
@@ -51,7 +52,7 @@ def cli() -> None:
 
 for command in (
     index, embed, search, info, get, delete, compact, explain, profile, fit, calibrate, evaluate, report,
-    truncate, demo,
+    train, truncate, demo,
 ):  # fmt: skip
     cli.add_command(command)
 
