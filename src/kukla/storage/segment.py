@@ -164,7 +164,7 @@ def merged_sections(
                 yield array[first : last + 1] if run else array[wanted]
                 continue
             chunk = np.empty((len(wanted), *shape), dtype=dtype)
-            for i in np.flatnonzero(np.bincount(source)):
+            for i in np.flatnonzero(np.bincount(source)).tolist():
                 chosen = source == i
                 chunk[chosen] = segments[i].array(name)[wanted[chosen]]
             yield chunk
