@@ -182,6 +182,7 @@ CASES: dict[str, list[tuple[str, Case]]] = {
     ],
 }
 
+_TRAIN = ["train", "--base", "b", "--data", "pairs.jsonl", "--out", "m"]
 COMMANDS: list[tuple[str, list[str]]] = [
     ("a missing file", ["index", "missing.md", "--to", "x.kukla"]),
     ("an index that is not there", ["search", "missing.kukla", "text"]),
@@ -194,6 +195,11 @@ COMMANDS: list[tuple[str, list[str]]] = [
     ("a BEIR folder that is not there", ["eval", "missing"]),
     ("dims above the width", ["truncate", "q.npy", "out.npy", "--dims", "65"]),
     ("a report over another file", ["report", "i.kukla", "--out", "notes.npy"]),
+    ("a training run without data", ["train", "--base", "b", "--dims", "64", "--out", "m"]),
+    ("training of 0 dims", [*_TRAIN, "--dims", "0,64"]),
+    ("training of the same dims twice", [*_TRAIN, "--dims", "64,64"]),
+    ("a learning rate of 0", [*_TRAIN, "--dims", "64", "--lr", "0"]),
+    ("fewer weights than dims", [*_TRAIN, "--dims", "64,32", "--weights", "1,2,3"]),
     ("a target for bare vectors", ["report", "q.npy", "--target", "recall@10>=0.9"]),
 ]
 

@@ -43,6 +43,8 @@ def check_dim(value: SupportsIndex, *, what: str, most: int = LARGEST_DIM) -> in
 def _check_integer(
     value: SupportsIndex, *, what: str, least: int, most: int | None, error: type[InputError]
 ) -> int:
+    if type(value) is int and least <= value and (most is None or value <= most):
+        return value
     allowed = f"an integer from {least} to {most}" if most is not None else f"an integer, at least {least}"
     try:
         if isinstance(value, bool | np.bool_):

@@ -65,6 +65,7 @@ class Index:
         self._settings = settings
         self._masks = MaskCache()
         self._runners = Runners()
+        self._layout = settings.layout
         self._calibrations: Any = None  # of kukla.calibrate.state: the view they were read in, and they
         self._embedder: Embedder | None = None
         if embedder is not None:
@@ -481,7 +482,7 @@ class Index:
 
             plan, promise = promised(self, target, k)
         elif certify and not adjusted:
-            plan = probe_plan(self._settings.layout)
+            plan = probe_plan(self._layout)
         chosen = self._plan(plan, dims, shortlist, oversampling)
         vectors = self._query_vectors(queries)
         if filter is None:
@@ -496,7 +497,7 @@ class Index:
             k,
             view,
             masks,
-            self._settings.layout,
+            self._layout,
             renormalise=self._settings.renormalises_prefixes,
             proof=certify,
             promise=promise if filter is None else None,

@@ -21,8 +21,9 @@ Misbehaviour = Callable[["_Handler", dict[str, Any]], bool]
 
 
 @cache
-def _model() -> Embedder:
-    return load_embedder()
+def builtin(dim: int | None = None) -> Embedder:
+    """The built-in model, loaded once."""
+    return load_embedder(truncate_dim=dim)
 
 
 class EmbeddingServer(ThreadingHTTPServer):
@@ -32,7 +33,7 @@ class EmbeddingServer(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.model = _model()
+        self.model = builtin()
         self.misbehaviours: dict[int, Misbehaviour] = {}
         self.always: Misbehaviour | None = None
         self.requests: list[dict[str, Any]] = []

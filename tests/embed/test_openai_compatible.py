@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from tests.embed.embedding_server import (
     EmbeddingServer,
+    builtin,
     changed,
     dropped,
     slow,
@@ -49,12 +50,12 @@ class TestVectors:
         embedder = connect()
         assert isinstance(embedder, Embedder)
         found = embedder.encode_documents(TEXTS)
-        np.testing.assert_allclose(found, load_embedder().encode_documents(TEXTS), atol=1e-6)
+        np.testing.assert_allclose(found, builtin().encode_documents(TEXTS), atol=1e-6)
         assert found.dtype == np.float32
 
     def test_a_prefix_is_renormalised(self, connect: Connect) -> None:
         found = connect().encode_queries(TEXTS, dim=64)
-        np.testing.assert_allclose(found, load_embedder().encode_queries(TEXTS, dim=64), atol=1e-6)
+        np.testing.assert_allclose(found, builtin().encode_queries(TEXTS, dim=64), atol=1e-6)
 
     def test_no_text_is_no_request(self, connect: Connect, server: EmbeddingServer) -> None:
         embedder = connect()
@@ -79,7 +80,7 @@ class TestVectors:
         found = embedder.encode_documents(texts, batch_size=2)
         sent = [[texts.index(text) for text in body["input"]] for body in server.requests[before:]]
         assert sent == [[4], [0, 2], [3, 1]]
-        np.testing.assert_allclose(found, load_embedder().encode_documents(texts), atol=1e-6)
+        np.testing.assert_allclose(found, builtin().encode_documents(texts), atol=1e-6)
 
     def test_requests_at_once_do_not_change_the_vectors(self, connect: Connect) -> None:
         texts = [f"text number {i} " * (i % 7 + 1) for i in range(60)]
@@ -126,13 +127,13 @@ class TestSpace:
         space = connect("mine/1").space
         assert (space.provider, space.model, space.dim) == ("openai-compatible", "mine/1", 512)
         assert space.canary_texts == DEFAULT_CANARIES
-        assert space.check_canaries(load_embedder().encode_documents)
+        assert space.check_canaries(builtin().encode_documents)
 
     def test_canaries_carry_the_document_prompt(self, connect: Connect) -> None:
         embedder = connect(document_prompt="say: ")
         assert embedder.space.check_canaries(embedder.encode_documents)
         with pytest.raises(InputError, match="no longer gives the vectors"):
-            embedder.space.check_canaries(load_embedder().encode_documents)
+            embedder.space.check_canaries(builtin().encode_documents)
 
     def test_a_known_model_brings_its_prompts_and_must_have_its_dim(
         self, connect: Connect, server: EmbeddingServer
@@ -193,7 +194,7 @@ class TestFailures:
         embedder = connect()
         server.misbehaviours = {1: misbehaviour, 2: misbehaviour}
         found = embedder.encode_documents(TEXTS)
-        np.testing.assert_allclose(found, load_embedder().encode_documents(TEXTS), atol=1e-6)
+        np.testing.assert_allclose(found, builtin().encode_documents(TEXTS), atol=1e-6)
         assert len(server.requests) == 4
 
     def test_what_does_not_pass_is_an_error_after_the_last_retry(

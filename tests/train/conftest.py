@@ -44,6 +44,14 @@ def kernels_without_warning(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("KUKLA_KERNELS", "numpy")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Tiny matrices are slower with two threads, and much slower on a busy machine."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
 def _docstrings() -> list[tuple[str, str]]:
     """First line and the rest, of functions and classes whose docstring has both."""
     found: dict[str, str] = {}

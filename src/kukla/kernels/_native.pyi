@@ -119,6 +119,4 @@ class Runner:
         rows: I64,
         scores: F32,
         cuts: F32,
-        seconds: npt.NDArray[np.float64],
-        scored: I64,
-    ) -> None: ...
+    ) -> tuple[list[float], list[int]]: ...

@@ -49,10 +49,9 @@ class Bound:
         rows = np.empty((nq, keeps[-1]), dtype=np.int64)
         scores = np.empty((nq, keeps[-1]), dtype=np.float32)
         cuts = np.empty((depth, nq), dtype=np.float32)
-        seconds, scored = np.empty(depth), np.empty(depth, dtype=np.int64)
         packed = [None if mask is None else mask.view(np.uint8) for mask in masks]
-        self.runner.run(queries, keeps, packed, threads, rows, scores, cuts, seconds, scored)
-        counted = zip(stages, scored.tolist(), keeps, self.row_bytes, seconds.tolist(), strict=True)
+        seconds, scored = self.runner.run(queries, keeps, packed, threads, rows, scores, cuts)
+        counted = zip(stages, scored, keeps, self.row_bytes, seconds, strict=True)
         reports = [StageReport(stage, n, keep * nq, n * size, time) for stage, n, keep, size, time in counted]
         return Found(rows, scores, tuple(reports), cuts)
 

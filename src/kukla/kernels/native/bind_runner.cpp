@@ -1,6 +1,7 @@
 // The Runner for Python. Shapes are compared here once, when a plan is bound to the segments of a view.
 #include "bind_runner.hpp"
 
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 
@@ -61,17 +62,18 @@ public:
         kept_.emplace_back(ids, offsets, bytes, codes, scales, norms);
     }
 
-    void run(const Array<const float, 2>& queries, const std::vector<std::size_t>& keeps,
-             const std::vector<Optional<std::uint8_t, 1>>& masks, std::size_t threads,
-             const Array<std::int64_t, 2>& rows, const Array<float, 2>& scores, const Array<float, 2>& cuts,
-             const Array<double, 1>& seconds, const Array<std::int64_t, 1>& scored) {
+    // Seconds and scored candidates of each stage.
+    using Counts = std::pair<std::vector<double>, std::vector<std::int64_t>>;
+
+    Counts run(const Array<const float, 2>& queries, const std::vector<std::size_t>& keeps,
+               const std::vector<Optional<std::uint8_t, 1>>& masks, std::size_t threads,
+               const Array<std::int64_t, 2>& rows, const Array<float, 2>& scores, const Array<float, 2>& cuts) {
         nb::gil_scoped_release released;
         const std::size_t nq = queries.shape(0), depth = stages_.size();
         require(queries.shape(1) == ends_.back() && keeps.size() == depth && masks.size() == segments_.size(),
                 "queries, keeps or masks do not fit");
         require(rows.shape(0) == nq && rows.shape(1) == keeps.back() && scores.shape(0) == nq &&
-                    scores.shape(1) == keeps.back() && cuts.shape(0) == depth && cuts.shape(1) == nq &&
-                    seconds.shape(0) == depth && scored.shape(0) == depth,
+                    scores.shape(1) == keeps.back() && cuts.shape(0) == depth && cuts.shape(1) == nq,
                 "results do not fit");
         std::vector<const std::uint8_t*> allowed_rows;
         std::vector<std::size_t> allowed;
@@ -91,8 +93,10 @@ public:
             most = keeps[i];
         }
         require(runner_.has_value(), "a plan needs a segment to run on");
+        Counts counts{std::vector<double>(depth), std::vector<std::int64_t>(depth)};
         runner_->run(queries.data(), nq, keeps, allowed_rows, allowed, threads, rows.data(), scores.data(), cuts.data(),
-                   seconds.data(), scored.data());
+                     counts.first.data(), counts.second.data());
+        return counts;
     }
 
 private:
@@ -149,7 +153,7 @@ void bind_runner(nb::module_& m) {
         .def("add_segment", &BoundRunner::add_segment, nb::arg("rows"), nb::arg("ids").none(),
              nb::arg("offsets").none(), nb::arg("bytes").none(), nb::arg("codes"), nb::arg("scales"), nb::arg("norms"))
         .def("run", &BoundRunner::run, nb::arg("queries"), nb::arg("keeps"), nb::arg("masks"), nb::arg("threads"),
-             nb::arg("rows"), nb::arg("scores"), nb::arg("cuts"), nb::arg("seconds"), nb::arg("scored"));
+             nb::arg("rows"), nb::arg("scores"), nb::arg("cuts"));
 }
 
 }  // namespace kukla
