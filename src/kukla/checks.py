@@ -11,7 +11,16 @@ from numpy.typing import ArrayLike, NDArray
 from kukla import kernels
 from kukla.errors import InputError, VectorError
 
-__all__ = ["BLOCK_ROWS", "as_float32", "check_count", "check_dim", "check_vectors", "normalise", "unit_rows"]
+__all__ = [
+    "BLOCK_ROWS",
+    "as_float32",
+    "check_count",
+    "check_dim",
+    "check_vectors",
+    "normalise",
+    "squares_of_rows",
+    "unit_rows",
+]
 
 BLOCK_ROWS = 8192
 """Rows worked on at a time, so that float64 temporaries stay small beside the data."""
@@ -114,11 +123,11 @@ def unit_rows(
         # rounded to the few digits that subnormal numbers have.
         exponents = np.frexp(largest[unsafe])[1]
         wide[unsafe] = np.ldexp(wide[unsafe], -exponents[:, None])
-    wide /= np.sqrt(_squares(wide))[:, None]
+    wide /= np.sqrt(squares_of_rows(wide))[:, None]
     return wide
 
 
-def _squares(rows: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+def squares_of_rows(rows: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
     """Sums of squares, in the order of ``native/unit.hpp``: 16 lanes, then halves of them."""
     lanes = 16
     squares = np.zeros((len(rows), -(-rows.shape[1] // lanes) * lanes), dtype=rows.dtype)

@@ -43,6 +43,8 @@ __all__ = ["Index"]
 
 BATCH_BYTES = 1 << 27
 LARGEST_BATCH = 65_536
+LARGEST_ARRAY_BATCH = 262_144
+"""Of rows that are in memory anyway; a segment of so many is never merged."""
 LARGEST_K = 2**31 - 1
 
 Ids = DocumentId | Iterable[DocumentId]
@@ -345,7 +347,8 @@ class Index:
         if space is not None:
             self.space.check_same(space, doing="adding vectors")
         settings = self._settings
-        default_rows = max(1, min(LARGEST_BATCH, BATCH_BYTES // (4 * settings.dim)))
+        largest = LARGEST_ARRAY_BATCH if isinstance(items, np.ndarray) else LARGEST_BATCH
+        default_rows = max(1, min(largest, BATCH_BYTES // (4 * settings.dim)))
         rows = default_rows if batch_rows is None else check_count(batch_rows, what="batch_rows")
         total = _count(items)
         done = 0

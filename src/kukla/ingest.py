@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, cast
 
 import numpy as np
@@ -22,6 +23,7 @@ Item = str | Document | Mapping[str, Any] | Sequence[float] | NDArray[np.floatin
 """A text, a document (or a mapping with its fields), or a vector."""
 
 LONGEST_ID = 1024
+LIST_ROWS = 65_536
 DEEPEST_METADATA = 100
 """SQLite refuses to read JSON nested 1000 deep (in filters), Python's recursion is limited too."""
 
@@ -44,6 +46,12 @@ class _Rows:
         self.vectors.append(document.vector)
 
 
+class _Nothing:
+    """What the rows of an array say beside their vectors."""
+
+    ids = texts = metadata = None
+
+
 def make_batches(
     items: NDArray[Any] | Iterable[Item],
     *,
@@ -55,7 +63,7 @@ def make_batches(
     encode: Callable[[Sequence[str]], NDArray[np.float32]],
     rows: int,
 ) -> Iterator[Batch]:
-    """Batches of at most ``rows`` checked rows, their vectors made what is stored by ``prepare``.
+    """Batches of at most ``rows`` checked rows; ``prepare`` makes of their vectors what is stored.
 
     ``ids``, ``texts`` and ``metadata``, where given, take the place of what the items say themselves.
 
@@ -67,32 +75,34 @@ def make_batches(
     done = 0
     for name, values in (("ids", ids), ("texts", texts), ("metadata", metadata)):
         _check_extra(name, values, items)
-    extras = [None if extra is None else iter(extra) for extra in (ids, texts, metadata)]
+    extras = [None if extra is None else _iterate(extra) for extra in (ids, texts, metadata)]
     for chunk in _chunks(items, rows):
         count = len(chunk.vectors) if isinstance(chunk, _Rows) else len(chunk)
         given = [None if extra is None else list(islice(extra, count)) for extra in extras]
         for name, part in zip(("ids", "texts", "metadata"), given, strict=True):
             if part is not None and len(part) < count:
                 raise InputError(f"{name} ended after {done + len(part)}, but there are more items")
-        collected = (
-            chunk if isinstance(chunk, _Rows) else _Rows([None] * count, [None] * count, [None] * count)
-        )
-        batch_ids = cast("list[Any]", given[0] if given[0] is not None else collected.ids)
-        batch_texts = [check_text(text, done + i) for i, text in enumerate(given[1] or collected.texts)]
-        batch_metadata = [
-            encode_metadata(value, done + i) for i, value in enumerate(given[2] or collected.metadata)
-        ]
+        said = chunk if isinstance(chunk, _Rows) else _Nothing()
+        batch_ids = given[0] if given[0] is not None else said.ids
+        batch_texts: Sequence[Any] | None = given[1] or said.texts
+        batch_metadata: Sequence[Any] | None = given[2] or said.metadata
+        if batch_texts is not None:
+            batch_texts = [check_text(text, done + i) for i, text in enumerate(batch_texts)]
+        if batch_metadata is not None:
+            batch_metadata = [encode_metadata(value, done + i) for i, value in enumerate(batch_metadata)]
         array = (
             chunk
             if isinstance(chunk, np.ndarray)
-            else _vectors(collected.vectors, batch_texts, dim, done, encode)
+            else _vectors(chunk.vectors, batch_texts or [], dim, done, encode)
         )
         checked = np.atleast_2d(check_vectors(array, dim=dim, first_row=done))
         yield Batch(
-            ids=_check_ids(batch_ids, done),
-            vectors=prepare(checked, first_row=done),
+            ids=None if batch_ids is None else _check_ids(batch_ids, done),
+            vectors=checked,
             texts=batch_texts,
             metadata=batch_metadata,
+            prepare=prepare,
+            first_row=done,
         )
         done += count
     for name, extra in zip(("ids", "texts", "metadata"), extras, strict=True):
@@ -101,6 +111,15 @@ def make_batches(
 
 
 _END = object()
+
+
+def _iterate(values: Iterable[Any]) -> Iterator[Any]:
+    """Arrays as Python's own integers and strings, which are checked many times faster."""
+    if isinstance(values, np.ndarray) and values.ndim == 1:
+        return chain.from_iterable(
+            values[start : start + LIST_ROWS].tolist() for start in range(0, len(values), LIST_ROWS)
+        )
+    return iter(values)
 
 
 def _check_extra(name: str, extra: Any, items: Any) -> None:
@@ -213,6 +232,13 @@ def _vectors(
 
 
 def _check_ids(ids: Sequence[Any], first_row: int) -> list[int] | list[str] | None:
+    types = set(map(type, ids))
+    if types == {int} and min(ids) >= -(2**63) and max(ids) < 2**63:
+        return cast("list[int]", ids)
+    if types == {str} and min(map(len, ids)) > 0 and max(map(len, ids)) <= LONGEST_ID:
+        with contextlib.suppress(UnicodeEncodeError):  # said below, with its row
+            "".join(ids).encode()
+            return cast("list[str]", ids)
     if all(id_ is None for id_ in ids):
         return None
     checked = [check_id(id_, row=first_row + i) for i, id_ in enumerate(ids)]

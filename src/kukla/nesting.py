@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kukla.checks import BLOCK_ROWS, check_dim, check_vectors, unit_rows
+from kukla.checks import BLOCK_ROWS, check_dim, check_vectors, squares_of_rows, unit_rows
 from kukla.errors import InputError
 
 __all__ = ["Nesting", "prefix_norms", "truncate"]
@@ -147,14 +147,14 @@ def prefix_norms(vectors: NDArray[np.float32], nesting: Nesting) -> NDArray[np.f
     Returns
     -------
     ndarray of float32, shape (len(nesting), n)
-        Row ``i`` belongs to ``nesting.dims[i]``. Squares are summed in float64, shell by shell.
+        Row ``i`` belongs to ``nesting.dims[i]``. Squares are summed in float64, shell by shell, those of a
+        shell in the order of ``native/encode.hpp``.
     """
     norms = np.empty((len(nesting), len(vectors)), dtype=np.float32)
     for start in range(0, len(vectors), BLOCK_ROWS):
         block = vectors[start : start + BLOCK_ROWS].astype(np.float64)
         squares = np.zeros(len(block))
         for i, (low, high) in enumerate(nesting.shells):
-            shell = block[:, low:high]
-            squares += np.einsum("ij,ij->i", shell, shell)
+            squares += squares_of_rows(block[:, low:high])
             norms[i, start : start + BLOCK_ROWS] = np.sqrt(squares)
     return norms

@@ -91,6 +91,27 @@ void check_blocks(const Isa& isa, std::size_t width) {
     isa.pool(codes.get(), width, scales.get(), ids.get(), 20, width, pooled.data());
     kScalar.pool(codes.get(), width, scales.get(), ids.get(), 20, width, plain.data());
     expect(equal(pooled, plain), isa, "pool", width);
+
+    if (width == 0) return;
+    std::vector<float> units(n * width), lengths(n), unit_scales(n);
+    std::vector<std::uint8_t> signs(n * ((width + 7) / 8));
+    std::vector<std::int8_t> coded(n * width);
+    auto expected_units = units;
+    auto expected_lengths = lengths, expected_scales = unit_scales;
+    auto expected_signs = signs;
+    auto expected_codes = coded;
+    expect(isa.unit_rows32(floats.get(), n, width, units.data()) ==
+                   kScalar.unit_rows32(floats.get(), n, width, expected_units.data()) &&
+               equal(units, expected_units),
+           isa, "unit_rows", width);
+    const EncodedShell to{0, width, lengths.data(), signs.data(), coded.data(), unit_scales.data()};
+    const EncodedShell to_expected{0, width, expected_lengths.data(), expected_signs.data(), expected_codes.data(),
+                                   expected_scales.data()};
+    isa.encode(floats.get(), n, width, &to, 1);
+    kScalar.encode(floats.get(), n, width, &to_expected, 1);
+    expect(equal(lengths, expected_lengths) && equal(signs, expected_signs) && equal(coded, expected_codes) &&
+               equal(unit_scales, expected_scales),
+           isa, "encode", width);
 }
 
 void check_scan(const Isa& isa) {

@@ -31,6 +31,7 @@ from kukla.errors import (
     WriteError,
 )
 from kukla.storage import store as store_module
+from kukla.storage.container import open_container
 
 Spawn = Callable[..., "subprocess.Popen[str]"]
 Vectors = NDArray[np.float32]
@@ -154,6 +155,42 @@ def test_many_single_adds_keep_the_segments_few(tmp_path: Path) -> None:
         index.verify()
         expected = np.argsort(-vectors @ vectors[9] / np.linalg.norm(vectors, axis=1))[:10]
         np.testing.assert_array_equal(index.search(vectors[9], plan="4:float32").ids[0], expected)
+
+
+def test_large_segments_are_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors = np.random.default_rng(1).normal(size=(90, 4)).astype(np.float32)
+    with Index.create(tmp_path / "index", dim=4, nesting=[4]) as index:
+        index.add(vectors[:10])
+        monkeypatch.setattr(
+            store_module, "LARGEST_MERGE_BYTES", segments(tmp_path / "index")[0].stat().st_size
+        )
+        for start in range(10, 90, 10):
+            index.add(vectors[start : start + 10])
+        assert len(segments(tmp_path / "index")) == 9
+        index.delete(range(6))  # but a thin one is rewritten
+        assert "00000001.seg" not in [path.name for path in segments(tmp_path / "index")]
+        index.compact()
+        assert len(segments(tmp_path / "index")) == 1
+
+
+def test_batches_in_any_order_are_the_same_index(tmp_path: Path) -> None:
+    """Rows are gathered by blocks, of one or of many; with and without texts, by one or by two hundred."""
+    vectors = np.random.default_rng(1).normal(size=(250, 12)).astype(np.float32)
+    numbers = np.random.default_rng(2).permutation(250)
+    ids = [f"d{i:03d}" for i in numbers]
+    with Index.create(tmp_path / "a", dim=12) as a, Index.create(tmp_path / "b", dim=12) as b:
+        a.add(vectors, ids=ids)
+        order = np.argsort(numbers)
+        b.add(vectors[order], ids=sorted(ids), texts=[None] * 249 + ["last"], batch_rows=101)
+        b.compact()
+        a.verify()
+        b.verify()
+        _, of_a = open_container(segments(tmp_path / "a")[0])
+        _, of_b = open_container(segments(tmp_path / "b")[0])
+        assert of_a.keys() == of_b.keys()
+        for name in of_a.keys() - {"keys"}:
+            assert of_a[name].tobytes() == of_b[name].tobytes(), name
+        assert b.get("d249")[0].text == "last"
 
 
 def test_deleted_rows_do_not_pile_up(tmp_path: Path) -> None:

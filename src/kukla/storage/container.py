@@ -20,9 +20,10 @@ import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from io import BufferedReader
 from math import prod
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, NoReturn, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,26 +36,27 @@ from kukla.errors import (
     TruncatedFileError,
     WriteError,
 )
+from kukla.kernels.checksum import crc32
 
-__all__ = ["FORMAT_VERSION", "Section", "open_container", "verify_container", "write_container"]
+__all__ = ["FORMAT_VERSION", "Block", "Section", "open_container", "verify_container", "write_container"]
 
 MAGIC = b"KUKLASEG"
 FORMAT_VERSION = 1
 ALIGNMENT = 64
 LARGEST_HEADER = 1 << 20
-CHECK_BYTES = 1 << 24
+CHECK_BYTES = 1 << 20
 DTYPES = ("<i8", "<u8", "<f4", "<f2", "|i1", "|u1")
 _PREFIX = struct.Struct("<8sIIII")
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A named array to write: its whole shape, and its rows chunk by chunk."""
+    """A named array to write: its whole shape, and its rows chunk by chunk (``None``: in ``blocks``)."""
 
     name: str
     dtype: str
     shape: tuple[int, ...]
-    chunks: Callable[[], Iterable[NDArray[Any]]]
+    chunks: Callable[[], Iterable[NDArray[Any]]] | None
 
     @property
     def size(self) -> int:
@@ -66,7 +68,13 @@ def _aligned(offset: int) -> int:
     return -(-offset // ALIGNMENT) * ALIGNMENT
 
 
-def write_container(path: Path, sections: Sequence[Section], attributes: Mapping[str, Any]) -> int:
+Block = Mapping[str, NDArray[Any]]
+"""The next rows of several sections, by name."""
+
+
+def write_container(
+    path: Path, sections: Sequence[Section], attributes: Mapping[str, Any], blocks: Iterable[Block] = ()
+) -> int:
     """Write a file beside ``path``, sync it to disk and rename it into place.
 
     Parameters
@@ -76,6 +84,9 @@ def write_container(path: Path, sections: Sequence[Section], attributes: Mapping
     sections : sequence of Section
     attributes : mapping
         JSON-able, stored in the header.
+    blocks : iterable of Block
+        The rows of sections without chunks, for who makes them together: they go to their places in the
+        file as they come. Chunks are asked for after the last block.
 
     Returns
     -------
@@ -89,9 +100,8 @@ def write_container(path: Path, sections: Sequence[Section], attributes: Mapping
     """
     temporary = path.with_suffix(".tmp")
     try:
-        with temporary.open("wb") as file:
-            size = _write(file, sections, attributes)
-            file.flush()
+        with temporary.open("wb", buffering=0) as file:
+            size = _write(file.fileno(), sections, attributes, blocks)
             os.fsync(file.fileno())
         temporary.rename(path)
         sync_folder(path.parent)
@@ -112,7 +122,41 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _write(file: BinaryIO, sections: Sequence[Section], attributes: Mapping[str, Any]) -> int:
+class _Writer:
+    """Appends rows to one section, and keeps their checksum."""
+
+    def __init__(self, descriptor: int, section: Section, offset: int) -> None:
+        self.section = section
+        self.written = self.crc = 0
+        self._descriptor, self._offset = descriptor, offset
+
+    def write(self, rows: NDArray[Any]) -> None:
+        data = np.ascontiguousarray(rows, dtype=self.section.dtype).reshape(-1).view(np.uint8)
+        if self.written + len(data) > self.section.size:  # before it runs into the next section
+            self._complain(self.written + len(data))
+        self.crc = crc32(data, self.crc)
+        _write_at(self._descriptor, data.data, self._offset + self.written)
+        self.written += len(data)
+
+    def finish(self) -> str:
+        if self.written != self.section.size:
+            self._complain(self.written)
+        return f"{self.crc:08x}"
+
+    def _complain(self, size: int) -> NoReturn:
+        raise WriteError(f"section {self.section.name} wrote {size} bytes, expected {self.section.size}")
+
+
+def _write_at(descriptor: int, data: bytes | memoryview, offset: int) -> None:
+    left = memoryview(data)
+    while left:
+        written = os.pwrite(descriptor, left, offset)
+        left, offset = left[written:], offset + written
+
+
+def _write(
+    descriptor: int, sections: Sequence[Section], attributes: Mapping[str, Any], blocks: Iterable[Block]
+) -> int:
     # The header's length must be known before the checksums are: they are written with fixed width.
     entries = [
         {
@@ -146,20 +190,20 @@ def _write(file: BinaryIO, sections: Sequence[Section], attributes: Mapping[str,
         room = needed
     if len(text) > LARGEST_HEADER:
         raise WriteError(f"a segment header of {len(text)} bytes is above the limit of {LARGEST_HEADER}")
-    for entry, section in zip(entries, sections, strict=True):
-        file.seek(cast("int", entry["offset"]))
-        crc, written = 0, 0
-        for chunk in section.chunks():
-            data = np.ascontiguousarray(chunk, dtype=section.dtype).reshape(-1).view(np.uint8).data
-            crc = zlib.crc32(data, crc)
-            written += file.write(data)
-        if written != section.size:
-            raise WriteError(f"section {section.name} wrote {written} bytes, expected {section.size}")
-        entry["crc32"] = f"{crc:08x}"
-    file.truncate(size)
+    writers = {
+        section.name: _Writer(descriptor, section, cast("int", entry["offset"]))
+        for entry, section in zip(entries, sections, strict=True)
+    }
+    for block in blocks:
+        for name, rows in block.items():
+            writers[name].write(rows)
+    for entry, (section, writer) in zip(entries, zip(sections, writers.values(), strict=True), strict=True):
+        for chunk in section.chunks() if section.chunks is not None else ():
+            writer.write(chunk)
+        entry["crc32"] = writer.finish()
+    os.ftruncate(descriptor, size)
     text, _ = header(room)
-    file.seek(0)
-    file.write(_PREFIX.pack(MAGIC, FORMAT_VERSION, len(text), zlib.crc32(text), 0) + text)
+    _write_at(descriptor, _PREFIX.pack(MAGIC, FORMAT_VERSION, len(text), zlib.crc32(text), 0) + text, 0)
     return size
 
 
@@ -189,7 +233,7 @@ def open_container(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
+def _opened(path: Path) -> Iterator[BufferedReader]:
     try:
         with path.open("rb") as file:
             yield file
@@ -201,7 +245,7 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
         raise StorageError(f"could not read {path}: {error.strerror or error}") from error
 
 
-def _read_header(path: Path, file: BinaryIO) -> dict[str, Any]:
+def _read_header(path: Path, file: BufferedReader) -> dict[str, Any]:
     size = os.fstat(file.fileno()).st_size
     prefix = file.read(_PREFIX.size)
     if not prefix:
@@ -265,6 +309,7 @@ def verify_container(path: Path) -> int:
     ChecksumError
         Naming the file, the section and its offset. Also everything that :func:`open_container` raises.
     """
+    room = np.empty(CHECK_BYTES, dtype=np.uint8)
     with _opened(path) as file:
         header = _read_header(path, file)
         file.seek(0)
@@ -273,9 +318,9 @@ def verify_container(path: Path) -> int:
         for entry in header["sections"]:
             _check_zeros(path, file, end, entry["offset"])
             crc, left = 0, entry["bytes"]
-            while left and (data := file.read(min(left, CHECK_BYTES))):
-                crc = zlib.crc32(data, crc)
-                left -= len(data)
+            while left and (read := file.readinto(room[:left].data)):
+                crc = crc32(room[:read], crc)
+                left -= read
             if f"{crc:08x}" != entry["crc32"]:
                 raise ChecksumError(
                     f"{path}: section {entry['name']} (offset {entry['offset']}, {entry['bytes']} bytes) has "
@@ -286,6 +331,6 @@ def verify_container(path: Path) -> int:
     return int(header["bytes"])
 
 
-def _check_zeros(path: Path, file: BinaryIO, start: int, end: int) -> None:
+def _check_zeros(path: Path, file: BufferedReader, start: int, end: int) -> None:
     if any(file.read(end - start)):
         raise ChecksumError(f"{path}: the filling from offset {start} to {end} is not zero")

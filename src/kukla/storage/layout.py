@@ -7,24 +7,28 @@ sorted by id, so the order of rows is the order in which ties are broken.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kukla.checks import BLOCK_ROWS
+from kukla import kernels
 from kukla.document import DocumentId
 from kukla.errors import VectorError
 from kukla.nesting import Nesting, prefix_norms
 from kukla.precision import Precision, encode_int8, pack_signs
-from kukla.storage.container import Section
+from kukla.storage.container import Block, Section
+from kukla.storage.ids import id_sections, sorting_order
 
-__all__ = ["Layout", "batch_sections", "id_sections"]
+__all__ = ["Layout", "batch_sections"]
 
 FLOAT16_END = 65_520
 """The least magnitude that rounds to infinity."""
+
+BLOCK_BYTES = 1 << 20
+"""Of float32 vectors that are encoded and written at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,41 +65,36 @@ class Layout:
             if precision in self.precisions:
                 yield precision.value, dtype, (self.nesting.full,)
 
-    def encode(
-        self, vectors: NDArray[np.float32], keys: NDArray[np.int64], order: NDArray[np.int64]
-    ) -> dict[str, NDArray[Any]]:
-        """The arrays of :meth:`fields` for rows taken in ``order``.
+    def encode(self, vectors: NDArray[np.float32], arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Fill the arrays of :meth:`fields`, but for the keys, for rows in the order given.
 
         Parameters
         ----------
-        vectors : ndarray of float32, shape (n, full)
+        vectors : ndarray of float32, shape (n, full), C-contiguous
             Already projected and normalised.
-        keys : ndarray of int64, shape (n,)
-        order : ndarray of int64, shape (n,)
+        arrays : mapping of str to ndarray, C-contiguous
+            float32 may be ``vectors`` itself.
         """
-        arrays = {name: np.empty((len(order), *shape), dtype) for name, dtype, shape in self.fields()}
-        arrays["keys"][:] = keys[order]
-        for start in range(0, len(order), BLOCK_ROWS):  # temporaries stay small beside the batch
-            rows = slice(start, start + BLOCK_ROWS)
-            self._encode_block(vectors[order[rows]], {name: array[rows] for name, array in arrays.items()})
-        return arrays
-
-    def _encode_block(self, vectors: NDArray[np.float32], arrays: dict[str, NDArray[Any]]) -> None:
-        if self.normed_dims:
-            norms = prefix_norms(vectors, self.nesting)
-            for i, dim in enumerate(self.normed_dims):
-                arrays[f"norms.{dim}"][:] = norms[i]
-        for low, high in self.nesting.shells:
-            shell = vectors[:, low:high]
-            if Precision.BINARY in self.precisions:
-                arrays[f"binary.{low}-{high}"][:] = pack_signs(shell)
-            if Precision.INT8 in self.precisions:
-                codes, scales = encode_int8(shell)
-                arrays[f"int8.{low}-{high}"][:] = codes
-                arrays[f"int8.scales.{low}-{high}"][:] = scales
         for precision in self.precisions:
-            if precision.is_float:
+            if precision.is_float and arrays[precision.value] is not vectors:
                 arrays[precision.value][:] = vectors
+        shells = [f"{low}-{high}" for low, high in self.nesting.shells]
+        norms = [arrays[f"norms.{dim}"] for dim in self.normed_dims]
+        bits = [arrays[f"binary.{shell}"] for shell in shells if Precision.BINARY in self.precisions]
+        codes = [arrays[f"int8.{shell}"] for shell in shells if Precision.INT8 in self.precisions]
+        scales = [arrays[f"int8.scales.{shell}"] for shell in shells if Precision.INT8 in self.precisions]
+        if kernels.encode_rows(
+            vectors, self.nesting.dims, norms=norms, bits=bits, codes=codes, scales=scales
+        ):
+            return
+        if norms:
+            for norm, found in zip(norms, prefix_norms(vectors, self.nesting), strict=False):
+                norm[:] = found
+        for i, (low, high) in enumerate(self.nesting.shells):
+            if bits:
+                bits[i][:] = pack_signs(vectors[:, low:high])
+            if codes:
+                codes[i][:], scales[i][:] = encode_int8(vectors[:, low:high])
 
 
 def _check_range(layout: Layout, ids: Sequence[DocumentId], vectors: NDArray[np.float32]) -> None:
@@ -111,48 +110,54 @@ def _check_range(layout: Layout, ids: Sequence[DocumentId], vectors: NDArray[np.
         )
 
 
-def _id_array(ids: Sequence[DocumentId]) -> NDArray[Any]:
-    """int64 or object: NumPy's own string types would cut trailing NULs."""
-    return np.array(ids, dtype=object if isinstance(ids[0], str) else np.int64)
-
-
-def pack_strings(strings: Sequence[str]) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
-    """UTF-8 bytes of all strings end to end, and the ``n + 1`` offsets between them."""
-    encoded = [string.encode() for string in strings]
-    offsets = np.zeros(len(encoded) + 1, dtype=np.uint64)
-    np.cumsum([len(item) for item in encoded], out=offsets[1:])
-    return offsets, np.frombuffer(b"".join(encoded), dtype=np.uint8)
-
-
-def id_sections(ids: Sequence[DocumentId] | NDArray[Any]) -> list[Section]:
-    """The sections that hold sorted ids, all integers or all strings."""
-    if len(ids) == 0 or isinstance(ids[0], str):
-        offsets, data = pack_strings([str(id_) for id_ in ids])
-        return [_whole("ids.offsets", "<u8", offsets), _whole("ids.bytes", "|u1", data)]
-    return [_whole("ids", "<i8", np.asarray(ids, dtype=np.int64))]
-
-
 def batch_sections(
     layout: Layout,
     ids: Sequence[DocumentId],
     keys: NDArray[np.int64],
-    vectors: NDArray[np.float32],
-) -> list[Section]:
-    """All sections of a new segment from one batch in memory, rows sorted by id.
+    stored: Callable[[slice | NDArray[np.int64]], NDArray[np.float32]],
+) -> tuple[list[Section], Iterator[Block]]:
+    """All sections of a new segment from one batch in memory, rows sorted by id, and their blocks.
+
+    What is wide goes to the file in blocks that stay in the processor's cache; what is narrow is filled
+    meanwhile and written at the end, so that there are no writes of a few bytes.
+
+    Parameters
+    ----------
+    stored : callable
+        The vectors of some rows as they are stored: projected, normalised, C-contiguous.
 
     Raises
     ------
     VectorError
-        Naming the document whose vector a precision cannot hold.
+        From the blocks, naming the document whose vector a precision cannot hold.
     """
-    _check_range(layout, ids, vectors)
-    order = np.argsort(_id_array(ids), kind="stable")
-    arrays = layout.encode(vectors, keys, order)
-    return [
-        *id_sections([ids[i] for i in order]),
-        *(_whole(name, dtype, arrays[name]) for name, dtype, _ in layout.fields()),
+    count, order = len(ids), sorting_order(ids)
+    narrow = {
+        name: np.empty((count, *shape), dtype) for name, dtype, shape in layout.fields() if not _wide(name)
+    }
+    narrow["keys"] = keys if order is None else keys[order]
+    sections = [
+        Section(name, dtype, (count, *shape), None if _wide(name) else lambda name=name: (narrow[name],))  # type: ignore[misc]
+        for name, dtype, shape in layout.fields()
     ]
+    ids = ids if order is None else [ids[i] for i in order.tolist()]
+
+    def blocks() -> Iterator[Block]:
+        step = max(1, BLOCK_BYTES // (4 * layout.nesting.full))
+        for start in range(0, count, step):
+            rows = slice(start, min(start + step, count))
+            vectors = stored(rows if order is None else order[rows])
+            _check_range(layout, ids[rows], vectors)
+            wide = {
+                name: vectors if name == "float32" else np.empty((len(vectors), *shape), dtype)
+                for name, dtype, shape in layout.fields()
+                if _wide(name)
+            }
+            layout.encode(vectors, wide | {name: array[rows] for name, array in narrow.items()})
+            yield wide
+
+    return [*id_sections(ids), *sections], blocks()
 
 
-def _whole(name: str, dtype: str, array: NDArray[Any]) -> Section:
-    return Section(name, dtype, array.shape, lambda: (array,))
+def _wide(name: str) -> bool:
+    return name in ("float16", "float32") or (name.startswith("int8.") and "scales" not in name)

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from kukla.document import DocumentId
 from kukla.errors import ChecksumError, ForeignFileError
 from kukla.storage.container import Section, open_container
-from kukla.storage.layout import Layout, id_sections
+from kukla.storage.ids import id_sections, sorting_order
+from kukla.storage.layout import Layout
 
 __all__ = ["Segment", "merged_sections", "segment_path"]
 
-MERGE_BYTES = 1 << 24
+MERGE_BYTES = 1 << 20
 TYPICAL_ROWS = 1024
 
 
@@ -149,15 +150,21 @@ def merged_sections(
     ids: NDArray[Any] = np.concatenate(
         [segment.ids(kept) for segment, kept in zip(segments, live, strict=True)]
     )
-    order = np.argsort(ids, kind="stable")
-    which, rows, ids = which[order], rows[order], ids[order]
+    if len(ids) and (order := sorting_order(ids)) is not None:
+        which, rows, ids = which[order], rows[order], ids[order]
 
     def gather(name: str, dtype: str, shape: tuple[int, ...]) -> Iterator[NDArray[Any]]:
         step = max(1, MERGE_BYTES // (prod(shape) * np.dtype(dtype).itemsize))
         for start in range(0, len(rows), step):
             source, wanted = which[start : start + step], rows[start : start + step]
+            first, last = wanted[[0, -1]]
+            if (source == source[0]).all():
+                array = segments[source[0]].array(name)
+                run = last - first == len(wanted) - 1  # rows of one segment ascend
+                yield array[first : last + 1] if run else array[wanted]
+                continue
             chunk = np.empty((len(wanted), *shape), dtype=dtype)
-            for i in np.unique(source):
+            for i in np.flatnonzero(np.bincount(source)).tolist():
                 chosen = source == i
                 chunk[chosen] = segments[i].array(name)[wanted[chosen]]
             yield chunk

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from sqlite3 import Connection, IntegrityError
@@ -18,9 +18,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kukla.document import DocumentId
-from kukla.errors import ChecksumError, ForeignFileError, InputError, TruncatedFileError, WriteError
-from kukla.storage.catalog import Catalog, put_setting, text_checksum
-from kukla.storage.container import Section, verify_container, write_container
+from kukla.errors import (
+    ChecksumError,
+    ForeignFileError,
+    InputError,
+    TruncatedFileError,
+    VectorError,
+    WriteError,
+)
+from kukla.storage.catalog import Catalog, put_setting
+from kukla.storage.container import Block, Section, verify_container, write_container
+from kukla.storage.ids import insert_documents
 from kukla.storage.layout import Layout, batch_sections
 from kukla.storage.segment import Segment, merged_sections, segment_path
 
@@ -35,6 +43,9 @@ SMALL_SEGMENT = 256
 LARGEST_MERGE = 1 << 18
 """Rows above which a segment is left alone until ``compact``."""
 
+LARGEST_MERGE_BYTES = 1 << 27
+"""Bytes from which a segment is left alone too: one more costs a search far less than reading it."""
+
 OPEN_ATTEMPTS = 5
 
 LARGEST_DELETED = "largest_deleted_id"
@@ -43,12 +54,29 @@ LARGEST_DELETED = "largest_deleted_id"
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Rows to write together: ids (``None``: number them), unit float32 vectors, texts, metadata JSON."""
+    """Rows to write together: ids (``None``: number them), vectors, texts and metadata JSON (``None``: none).
+
+    ``prepare(vectors, first_row=...)`` makes of finite vectors what is stored; ``first_row`` is the number of
+    the first one in messages.
+    """
 
     ids: Sequence[int] | Sequence[str] | None
-    vectors: NDArray[np.float32]
-    texts: Sequence[str | None]
-    metadata: Sequence[str | None]
+    vectors: NDArray[np.floating[Any]]
+    texts: Sequence[str | None] | None
+    metadata: Sequence[str | None] | None
+    prepare: Callable[..., NDArray[np.float32]]
+    first_row: int = 0
+
+    def stored(self, rows: slice | NDArray[np.int64]) -> NDArray[np.float32]:
+        """Some vectors as they are stored: float32, C-contiguous; ``VectorError`` naming a row."""
+        if isinstance(rows, slice):
+            found = self.prepare(self.vectors[rows], first_row=self.first_row + rows.start)
+            return np.ascontiguousarray(found)
+        try:
+            return np.ascontiguousarray(self.prepare(self.vectors[rows], first_row=self.first_row))
+        except VectorError:
+            self.prepare(self.vectors, first_row=self.first_row)  # names the row by its place in the input
+            raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,15 +222,12 @@ class Store:
             if replace:
                 self._delete(connection, ids)
             keys = np.arange(first, first + count, dtype=np.int64)
-            rows = (
-                (int(key), id_, text, metadata, text_checksum(str(id_), text, metadata))
-                for key, id_, text, metadata in zip(keys, ids, batch.texts, batch.metadata, strict=True)
-            )
             try:
-                connection.executemany("INSERT INTO documents VALUES (?, ?, ?, ?, ?)", rows)
+                insert_documents(connection, first, ids, batch.texts, batch.metadata)
             except IntegrityError:
                 raise InputError(_first_taken(connection, ids, first)) from None
-            self._write_segment(connection, batch_sections(self.layout, ids, keys, batch.vectors), count)
+            sections, blocks = batch_sections(self.layout, ids, keys, batch.stored)
+            self._write_segment(connection, sections, count, blocks)
             self._merge_some(connection)
         return count
 
@@ -256,9 +281,11 @@ class Store:
         self._opened = {segment.number: segment for segment in view.segments}
         return view
 
-    def _write_segment(self, connection: Connection, sections: Sequence[Section], rows: int) -> None:
+    def _write_segment(
+        self, connection: Connection, sections: Sequence[Section], rows: int, blocks: Iterable[Block] = ()
+    ) -> None:
         number = _next(connection, "segments")
-        size = write_container(segment_path(self.folder, number), sections, {"rows": rows})
+        size = write_container(segment_path(self.folder, number), sections, {"rows": rows}, blocks)
         connection.execute("INSERT INTO segments VALUES (?, ?, ?)", (number, rows, size))
 
     def _delete(self, connection: Connection, ids: Iterable[DocumentId]) -> int:
@@ -300,7 +327,7 @@ class Store:
             for i, (segment, mask) in enumerate(zip(view.segments, view.live, strict=True)):
                 if mask is not None and 2 * np.count_nonzero(mask) < segment.rows:
                     thin.append(i)
-                elif segment.rows < LARGEST_MERGE:
+                elif segment.rows < LARGEST_MERGE and segment.bytes < LARGEST_MERGE_BYTES:
                     tiers.setdefault(max(segment.rows, SMALL_SEGMENT - 1).bit_length() // 3, []).append(i)
             chosen = thin or next((tier for tier in tiers.values() if len(tier) >= MERGE_FACTOR), [])
             if not chosen:
@@ -332,7 +359,7 @@ def _largest_deleted(connection: Connection) -> int | None:
     return None if found is None else int(json.loads(found[0]))
 
 
-def _numbered(connection: Connection, first_key: int, count: int) -> list[int]:
+def _numbered(connection: Connection, first_key: int, count: int) -> range:
     """Integer ids that were never used: above every id there is or was, and every document there was."""
     largest = connection.execute("SELECT max(id) FROM documents").fetchone()[0]
     if isinstance(largest, str):
@@ -341,7 +368,7 @@ def _numbered(connection: Connection, first_key: int, count: int) -> list[int]:
     first = max([first_key - 1, *(number + 1 for number in used)])
     if first + count > 2**63:
         raise InputError(f"no integer ids are left above {max(used)}: give an id for each document")
-    return list(range(first, first + count))
+    return range(first, first + count)
 
 
 def _check_id_type(connection: Connection, id_: DocumentId) -> None:

@@ -1,10 +1,11 @@
 // The Python module. Arguments were checked in Python (kukla.kernels.checks); shapes are compared again here, so that a
 // wrong call of this private module is an exception too. The GIL is released while kernels run.
+#include <type_traits>
+
 #include "bind.hpp"
 #include "bind_runner.hpp"
 #include "reach.hpp"
 #include "scan.hpp"
-#include "unit.hpp"
 
 namespace kukla {
 namespace {
@@ -197,10 +198,47 @@ void top_k_lines(const Array<const float, 2>& scores, const Array<const std::int
 }
 
 template <class From>
-std::size_t unit_rows_of(const Array<const From, 2>& rows, const Array<float, 2>& out) {
+std::size_t unit_rows_of(const char* isa, const Array<const From, 2>& rows, const Array<float, 2>& out) {
     nb::gil_scoped_release released;
     require(out.shape(0) == rows.shape(0) && out.shape(1) == rows.shape(1), "results must have the shape of rows");
-    return unit_rows(rows.data(), rows.shape(0), rows.shape(1), out.data());
+    if constexpr (std::is_same_v<From, float>)
+        return isa_named(isa).unit_rows32(rows.data(), rows.shape(0), rows.shape(1), out.data());
+    else
+        return isa_named(isa).unit_rows64(rows.data(), rows.shape(0), rows.shape(1), out.data());
+}
+
+void encode_rows(const char* isa, const Array<const float, 2>& rows, const std::vector<std::size_t>& dims,
+                    const std::vector<Array<float, 1>>& norms, const std::vector<Array<std::uint8_t, 2>>& bits,
+                    const std::vector<Array<std::int8_t, 2>>& codes, const std::vector<Array<float, 1>>& scales) {
+    nb::gil_scoped_release released;
+    const std::size_t n = rows.shape(0), count = dims.size();
+    require(count > 0 && dims.back() == rows.shape(1) && norms.size() <= count, "dims or norms do not fit the rows");
+    require((bits.empty() || bits.size() == count) && (codes.empty() || codes.size() == count) &&
+                codes.size() == scales.size(),
+            "bits, codes and scales must be one for each dim, or none");
+    std::vector<EncodedShell> shells;
+    std::size_t low = 0;
+    for (std::size_t s = 0; s < count; ++s) {
+        require(dims[s] > low, "dims must ascend");
+        const std::size_t width = dims[s] - low;
+        require((s >= norms.size() || norms[s].shape(0) == n) &&
+                    (bits.empty() || (bits[s].shape(0) == n && bits[s].shape(1) == (width + 7) / 8)) &&
+                    (codes.empty() ||
+                     (codes[s].shape(0) == n && codes[s].shape(1) == width && scales[s].shape(0) == n)),
+                "a result has the wrong shape");
+        shells.push_back({low, width, s < norms.size() ? norms[s].data() : nullptr,
+                          bits.empty() ? nullptr : bits[s].data(), codes.empty() ? nullptr : codes[s].data(),
+                          codes.empty() ? nullptr : scales[s].data()});
+        low = dims[s];
+    }
+    isa_named(isa).encode(rows.data(), n, rows.shape(1), shells.data(), shells.size());
+}
+
+std::uint32_t crc32(const Array<const std::uint8_t, 1>& data, std::uint32_t crc) {
+    nb::gil_scoped_release released;
+    const Crc32 kernel = available_crc32();
+    require(kernel != nullptr && data.shape(0) >= 64 && data.shape(0) % 16 == 0, "data is no multiple of 16 bytes");
+    return kernel(data.data(), data.shape(0), crc);
 }
 
 void pool_rows(const char* isa, const Array<const std::int8_t, 2>& vectors, const Array<const float, 1>& scales,
@@ -250,8 +288,12 @@ NB_MODULE(_native, m) {
           nb::arg("query_scales"), nb::arg("margins"), nb::arg("thresholds"), nb::arg("starts"),
           nb::arg("checkpoints"), nb::arg("norms"), nb::arg("query_tails"), nb::arg("mask").none(), nb::arg("threads"));
     m.def("top_k", &top_k_lines, nb::arg("scores"), nb::arg("rows"), nb::arg("out_rows"), nb::arg("out_scores"));
-    m.def("unit_rows", &unit_rows_of<float>, nb::arg("rows").noconvert(), nb::arg("out").noconvert());
-    m.def("unit_rows", &unit_rows_of<double>, nb::arg("rows").noconvert(), nb::arg("out").noconvert());
+    m.def("unit_rows", &unit_rows_of<float>, nb::arg("isa"), nb::arg("rows").noconvert(), nb::arg("out").noconvert());
+    m.def("unit_rows", &unit_rows_of<double>, nb::arg("isa"), nb::arg("rows").noconvert(), nb::arg("out").noconvert());
+    m.def("encode_rows", &encode_rows, nb::arg("isa"), nb::arg("rows").noconvert(), nb::arg("dims"), nb::arg("norms"),
+          nb::arg("bits"), nb::arg("codes"), nb::arg("scales"));
+    m.def("has_crc32", [] { return available_crc32() != nullptr; });
+    m.def("crc32", &crc32, nb::arg("data").noconvert(), nb::arg("crc"));
     m.def("pool_rows", &pool_rows, nb::arg("isa"), nb::arg("vectors"), nb::arg("scales"), nb::arg("ids"),
           nb::arg("offsets"), nb::arg("out"));
 }

@@ -55,4 +55,13 @@ const Isa* const* available_isas() {
     return found.list;
 }
 
+Crc32 available_crc32() {
+#if defined(__x86_64__)
+    static const bool fast = __builtin_cpu_supports("pclmul") && __builtin_cpu_supports("sse4.1");
+    return fast ? crc32_pclmul : nullptr;
+#else
+    return nullptr;
+#endif
+}
+
 }  // namespace kukla

@@ -11,6 +11,15 @@
 
 namespace kukla {
 
+// Where one shell of n rows is encoded to; null for what is not kept.
+struct EncodedShell {
+    std::size_t low, width;
+    float* norms;        // (n), of the prefix that ends with this shell
+    std::uint8_t* bits;  // (n, (width + 7) / 8)
+    std::int8_t* codes;  // (n, width)
+    float* scales;       // (n)
+};
+
 // Rows lie `bytes`, `width` or `stride` elements apart. Outputs have n elements.
 struct Isa {
     const char* name;
@@ -46,6 +55,13 @@ struct Isa {
     // out[0..dim) = sum of scales[id] * vectors[id]. See pool.hpp.
     void (*pool)(const std::int8_t* vectors, std::size_t stride, const float* scales, const std::int32_t* ids,
                  std::size_t count, std::size_t dim, float* out);
+
+    // Norms, bits, codes and scales of finite rows. See encode.hpp.
+    void (*encode)(const float* rows, std::size_t n, std::size_t dim, const EncodedShell* shells, std::size_t count);
+
+    // Rows of length 1; returns n, or the first row that is left to the caller. See unit.hpp.
+    std::size_t (*unit_rows32)(const float* rows, std::size_t n, std::size_t dim, float* out);
+    std::size_t (*unit_rows64)(const double* rows, std::size_t n, std::size_t dim, float* out);
 };
 
 // Queries are copied into buffers whose length is a multiple of this, so that vector loops may read whole steps.
@@ -57,11 +73,17 @@ extern const Isa kAvx2;
 extern const Isa kAvx512;
 void hamming_vpopcntdq(const std::uint8_t* rows, std::size_t n, std::size_t bytes, const std::uint8_t* query,
                        std::int32_t* totals);
+// `size` is a multiple of 16, at least 64. See crc32_pclmul.cpp.
+std::uint32_t crc32_pclmul(const std::uint8_t* data, std::size_t size, std::uint32_t crc);
 #elif defined(__aarch64__)
 extern const Isa kNeon;
 #endif
 
 // The tables this processor and operating system can run, slowest first; null after the last.
 const Isa* const* available_isas();
+
+// Continues zlib's CRC-32; null where this processor has nothing better than zlib. `size` as in crc32_pclmul.
+using Crc32 = std::uint32_t (*)(const std::uint8_t* data, std::size_t size, std::uint32_t crc);
+Crc32 available_crc32();
 
 }  // namespace kukla

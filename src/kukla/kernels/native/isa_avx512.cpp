@@ -4,12 +4,14 @@
 #include <immintrin.h>
 
 #include "bounds.hpp"
+#include "encode.hpp"
 #include "finish.hpp"
 #include "float_dot.hpp"
 #include "hamming.hpp"
 #include "int8_dot.hpp"
 #include "isa.hpp"
 #include "pool.hpp"
+#include "unit.hpp"
 
 namespace kukla {
 namespace {
@@ -86,6 +88,9 @@ const Isa kAvx512 = {
     add_bounded_block<Ops>,
     add_tail_block<Ops>,
     pool_text<Ops>,
+    encode_block<Ops>,
+    unit_rows_block<Ops, float>,
+    unit_rows_block<Ops, double>,
 };
 
 }  // namespace kukla

@@ -3,12 +3,14 @@
 #include <arm_neon.h>
 
 #include "bounds.hpp"
+#include "encode.hpp"
 #include "finish.hpp"
 #include "float_dot.hpp"
 #include "hamming.hpp"
 #include "int8_dot.hpp"
 #include "isa.hpp"
 #include "pool.hpp"
+#include "unit.hpp"
 
 namespace kukla {
 namespace {
@@ -81,6 +83,9 @@ const Isa kNeon = {
     add_bounded_block<Ops>,
     add_tail_block<Ops>,
     pool_text<Ops>,
+    encode_block<Ops>,
+    unit_rows_block<Ops, float>,
+    unit_rows_block<Ops, double>,
 };
 
 }  // namespace kukla

@@ -1,11 +1,13 @@
 // Portable C++: what every processor runs, and what the other tables are compared with.
 #include "bounds.hpp"
+#include "encode.hpp"
 #include "finish.hpp"
 #include "float_dot.hpp"
 #include "hamming.hpp"
 #include "int8_dot.hpp"
 #include "isa.hpp"
 #include "pool.hpp"
+#include "unit.hpp"
 
 namespace kukla {
 namespace {
@@ -76,6 +78,9 @@ const Isa kScalar = {
     add_bounded_block<Ops>,
     add_tail_block<Ops>,
     pool_text<Ops>,
+    encode_block<Ops>,
+    unit_rows_block<Ops, float>,
+    unit_rows_block<Ops, double>,
 };
 
 }  // namespace kukla
