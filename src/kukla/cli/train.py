@@ -40,6 +40,7 @@ __all__ = ["train"]
 @click.option("--lr", "learning_rate", type=float, help="Default: 2e-5.")
 @click.option("--mixed", type=click.Choice(["no", "bf16", "fp16"]), help="Mixed precision.")
 @click.option("--seed", type=int)
+@click.option("--max-tokens", type=int, help="Cut texts there. Default: the model's own limit.")
 @click.option("--rows", type=int, help="Read only the first rows of the data.")
 @click.option("--dev", metavar="BEIR_FOLDER", help="Measured while training; its best step is kept.")
 @click.option("--test", multiple=True, metavar="BEIR_FOLDER", help="Measured before and after; repeatable.")
@@ -92,6 +93,7 @@ class _Watch:
         self._enabled = enabled
         self._console = make_console(stderr=True)
         self._live: Any = None
+        self._last = ""
 
     def __enter__(self) -> _Watch:
         if self._enabled and self._console.is_terminal:
@@ -114,8 +116,9 @@ class _Watch:
         """Show the curves."""
         if self._live is not None:
             self._live.update(_table(curves))
-        elif self._enabled:
-            self.say(_line(curves))
+        elif self._enabled and (line := _line(curves)) != self._last:  # a checkpoint has no new point
+            self._last = line
+            self.say(line)
 
 
 def _line(curves: Curves) -> str:

@@ -96,5 +96,6 @@ def draw_training(curves: Curves, path: Path) -> None:
         if points:
             axes.legend(frameon=False, title="dims", labelcolor=INK, fontsize=8)
         else:
+            axes.set_axis_off()
             axes.text(0.5, 0.5, "no dev set", transform=axes.transAxes, ha="center", color=FAINT)
     save(figure, path)
