@@ -26,6 +26,7 @@ from kukla.errors import VectorError
 from kukla.kernels import checks, dispatch, reference
 from kukla.kernels.dispatch import active, available, forced, use
 from kukla.kernels.reach import Checkpoint, Reached, reach_int8
+from kukla.kernels.rows import encode_rows, unit_rows
 
 if TYPE_CHECKING:
     from kukla.kernels._native import Runner
@@ -346,60 +347,6 @@ def pool_rows(vectors: Array, scales: Array, ids: Array, offsets: Array, dim: in
     out = np.empty((len(offsets) - 1, dim), dtype=np.float32)
     dispatch.native.pool_rows(isa, vectors, scales, ids, offsets, out)
     return out
-
-
-def unit_rows(rows: Array, out: F32) -> int:
-    """Divide rows by their lengths, as far as that needs no thought.
-
-    Parameters
-    ----------
-    rows : float32 or float64 (n, dim), C-contiguous
-    out : float32 (n, dim), C-contiguous
-
-    Returns
-    -------
-    int
-        n; or the first row that was not written: one with NaN or infinity, of zeros, or whose squares are
-        beyond float64. 0 where there is no native code: :func:`kukla.checks.unit_rows` does the same to the
-        bit, and the rest.
-    """
-    return 0 if (isa := active()) == "numpy" else dispatch.native.unit_rows(isa, rows, out)
-
-
-def encode_rows(
-    rows: F32,
-    dims: Sequence[int],
-    *,
-    norms: Sequence[F32] = (),
-    bits: Sequence[Array] = (),
-    codes: Sequence[Array] = (),
-    scales: Sequence[F32] = (),
-) -> bool:
-    """Write what a segment keeps beside the floats of finite rows, in one pass over them.
-
-    Parameters
-    ----------
-    rows : float32 (n, dims[-1]), C-contiguous
-    dims : sequence of int
-        Those of the nesting, ascending.
-    norms : sequence of float32 (n,)
-        Written: the lengths of prefixes, of as many dims as there are arrays, from the first on.
-    bits : sequence of uint8 (n, ceil(width / 8))
-        Written: sign bits, one array a shell, or none at all.
-    codes, scales : sequence of int8 (n, width) and of float32 (n,)
-        Written: int8 codes and what one of them is worth, one array a shell, or none at all.
-
-    Returns
-    -------
-    bool
-        Whether it was done: not where there is no native code. :func:`kukla.nesting.prefix_norms`,
-        :func:`kukla.precision.pack_signs` and :func:`kukla.precision.encode_int8` do the same to the bit.
-        All results, and the rows, are C-contiguous arrays of exactly these dtypes. O(n * dims[-1]).
-    """
-    if (isa := active()) == "numpy":
-        return False
-    dispatch.native.encode_rows(isa, rows, dims, norms, bits, codes, scales)
-    return True
 
 
 def runner(isa: str, ends: Sequence[int], stages: Sequence[tuple[str, int, bool]]) -> Runner:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from kukla.plan import Plan, Stage
 from kukla.precision import Precision
-from kukla.search.bounds import FLOAT16, QueryBounds
+from kukla.search.bounds import FLOAT16, FLOAT16_STEP, QueryBounds
 from kukla.storage.layout import Layout
 from kukla.storage.store import View
 
@@ -144,5 +144,5 @@ class Evidence:
                 scale = max(segment.largest(f"int8.scales.{low}-{high}") for segment in segments)
                 error += bounds.margins[:, s] * scale
         elif stage.precision is not self.layout.float_precision:
-            error += FLOAT16 if self.layout.cosine else np.inf
+            error += FLOAT16 + FLOAT16_STEP * np.sqrt(stage.dim) if self.layout.cosine else np.inf
         return error

@@ -125,9 +125,9 @@ def _refine(
     step = max(1, SURVIVORS // max(1, int(view.starts[-1])))
     for start in range(0, len(unproven), step):
         tile = np.arange(start, min(start + step, len(unproven)))
-        parts = []
+        parts, asked = [], bounds.part(tile)
         for segment, mask in zip(view.segments, masks, strict=True):
-            reached = _reach(segment, mask, bounds.part(tile), thresholds[tile], nesting, threads)
+            reached = _reach(segment, mask, asked, thresholds[tile], nesting, threads)
             scored += reached.scored
             parts.append(reached)
         for i, query in enumerate(tile):
