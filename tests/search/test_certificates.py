@@ -191,6 +191,22 @@ def test_bounds_hold_for_every_coordinate_that_codes_can_hide() -> None:
     assert (upper - exact < 0.02 * np.abs(rows).max() * np.abs(queries).sum(axis=1)).all()  # and no wider
 
 
+@pytest.mark.parametrize("scale", [1e-25, 1e25], ids=["too small for float32", "too large"])
+def test_scores_that_float32_cannot_tell_apart_are_settled_by_id(tmp_path: Path, scale: float) -> None:
+    """All of them are 0, or infinite: then an exact search goes by ids, and so must a proof."""
+    rng = np.random.default_rng(4)
+    rows, queries = (rows_like("clusters", n, rng) * np.float32(scale) for n in (300, 4))
+    with Index.create(tmp_path / "i", dim=DIM, metric="ip", nesting=NESTING) as index:
+        index.add(rows)
+        exact = index.search(queries, 10, plan=exact_plan(index))
+        for plan in (None, "8:int8", "48:int8@2x > 48:float32"):
+            found = index.search(queries, 10, plan=plan, certify=True)
+            assert found.ids.tolist() == exact.ids.tolist()
+            plain = index.search(queries, 10, plan=plan)
+            for i, one in enumerate(plain.certificates()):
+                assert one.kind == "none" or plain.ids[i].tolist() == exact.ids[i].tolist()
+
+
 def test_nothing_to_prove(tmp_path: Path) -> None:
     with Index.create(tmp_path / "i", dim=8) as index:
         empty = index.search(np.ones((2, 8)), 5, certify=True)

@@ -20,7 +20,7 @@ from kukla.nesting import Nesting
 from kukla.precision import CODE_MAX, encode_query_int8
 from kukla.storage.layout import Layout
 
-__all__ = ["QueryBounds"]
+__all__ = ["FLOAT16", "FLOAT16_STEP", "LARGEST", "QueryBounds"]
 
 ROUNDING = 2.0**-15
 """Of ``|q|_1`` in units of a row's scale: both scores of a comparison are rounded to float32, 2^-24 of at
@@ -31,6 +31,12 @@ FLOAT16 = 2.0**-11
 
 FLOAT16_STEP = 2.0**-25
 """The same for the smallest numbers, absolutely."""
+
+UNDERFLOW = 2.0**-148
+"""Scores too small for float32 are rounded by at most half of its smallest number, 2^-149; both of a pair."""
+
+LARGEST = float(np.finfo(np.float32).max)
+"""Exact scores above it are all infinite, and so tie."""
 
 SLACK = 1e-6
 """What unit vectors' lengths, norms and float32 scores are off together."""
@@ -76,7 +82,8 @@ class QueryBounds:
             margins.append((off * length + CODE_MAX * lost) * (1 + 1e-9))
             rest = exact[:, high:]
             tails.append(np.sqrt(np.einsum("ij,ij->i", rest, rest)) * (1 + FLOAT16 * half_floats + 1e-9))
-        slack = FLOAT16_STEP * half_floats * np.abs(exact).sum(axis=1) + (SLACK if layout.cosine else 0.0)
+        slack = FLOAT16_STEP * half_floats * np.abs(exact).sum(axis=1)
+        slack += SLACK if layout.cosine else UNDERFLOW
         return cls(
             codes,
             np.ascontiguousarray(np.stack(scales, axis=1)),

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from kukla.plan import Plan, Stage
 from kukla.precision import Precision
-from kukla.search.bounds import FLOAT16, FLOAT16_STEP, QueryBounds
+from kukla.search.bounds import FLOAT16, FLOAT16_STEP, LARGEST, QueryBounds
 from kukla.storage.layout import Layout
 from kukla.storage.store import View
 
@@ -124,7 +124,7 @@ class Evidence:
                 for line, stage in zip(cut.astype(np.float64), self.plan.stages, strict=False)
             ]
         )
-        return np.asarray(np.all(dropped < self.kth, axis=0))
+        return np.asarray(np.all(dropped < np.minimum(self.kth, LARGEST), axis=0))
 
     def _error(self, stage: Stage, bounds: QueryBounds) -> NDArray[np.float64]:
         """How much more than a stage's score a document's exact score can be, for each query."""

@@ -18,7 +18,7 @@ from kukla import kernels
 from kukla.nesting import Nesting
 from kukla.plan import Plan, Stage
 from kukla.precision import Precision
-from kukla.search.bounds import QueryBounds
+from kukla.search.bounds import LARGEST, QueryBounds
 from kukla.search.certificate import exact_stage
 from kukla.search.execute import best, execute, rescore
 from kukla.search.masks import count_allowed
@@ -119,7 +119,7 @@ def _refine(
     nesting, last = layout.nesting, exact_stage(layout)
     bounds = QueryBounds.of(queries, layout)
     # A row is read as long as its bound reaches the threshold, in float64 and with the slack on this side.
-    thresholds = scores[unproven].min(axis=1).astype(np.float64) - bounds.slack
+    thresholds = np.minimum(scores[unproven].min(axis=1).astype(np.float64), LARGEST) - bounds.slack
     scored = np.zeros(len(nesting) if layout.cosine else 1, dtype=np.int64)
     rescored = 0
     step = max(1, SURVIVORS // max(1, int(view.starts[-1])))
