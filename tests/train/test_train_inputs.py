@@ -64,6 +64,9 @@ class TestConfig:
             ({"warmup": 1.5}, "warmup is a share"),
             ({"patience": 3}, "patience needs dev"),
             ({"layers": True, "mini_batch": 4}, "do not go together"),
+            ({"keep_layers": [1]}, "keep_layers needs layers: true"),
+            ({"layers": True, "keep_layers": [0]}, "keep_layers must be an integer, at least 1, got 0"),
+            ({"layers": True, "keep_layers": [2, 2]}, "one is given twice in 2, 2"),
             ({"base": 7}, "base must be a path or a name"),
         ],
     )

@@ -28,7 +28,7 @@ def build_loss(config: TrainConfig, model: Any, classes: int) -> tuple[Any, Sent
     Raises
     ------
     InputError
-        Layers of a static model, a cached batch of one, a classification without classes.
+        A cached batch of one, a classification without classes.
     """
     nested = Nested(
         config.dims,
@@ -51,12 +51,8 @@ def build_loss(config: TrainConfig, model: Any, classes: int) -> tuple[Any, Sent
     loss = SentenceLoss(model, nested, mini_batch_size=config.mini_batch, teacher=teacher)
     if not config.layers:
         return loss, loss
-    from sentence_transformers.base.modules import Transformer
     from sentence_transformers.sentence_transformer.losses import AdaptiveLayerLoss
 
-    if not isinstance(model[0], Transformer):
-        raise InputError("layers: only transformers have layers to train; this model's first part is "
-                         f"{type(model[0]).__name__}")  # fmt: skip
     return AdaptiveLayerLoss(model, loss), loss
 
 

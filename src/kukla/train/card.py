@@ -10,7 +10,7 @@ from kukla.train.config import TrainConfig
 from kukla.train.curves import Curves
 from kukla.train.data import Examples
 
-__all__ = ["model_card"]
+__all__ = ["model_card", "shallow_card"]
 
 
 def model_card(
@@ -51,6 +51,7 @@ def model_card(
         *(f"| {key} | {shown[key]} |" for key in told if shown[key] is not None),
         "",
         *_quality(quality),
+        *_layers(config, quality),
         *_watched(config, curves, step),
         "",
     ])  # fmt: skip
@@ -78,6 +79,62 @@ def _quality(quality: dict[str, dict[str, Any]]) -> list[str]:
             kept = "-" if share is None else _interval(share, 100, 1, " %")
             lines.append(f"| {row['dim']} | {_interval(old['mean'])} | {_interval(new['mean'])} | {kept} |")
         lines += ["", *(f"- {note}" for note in after["notes"]), ""]
+    return lines
+
+
+def shallow_card(config: TrainConfig, space: Space, count: int, quality: dict[str, dict[str, Any]]) -> str:
+    """The card of the first ``count`` layers of a 2D model; how it was trained is in the card above it."""
+    name, dims = Path(config.out).resolve().name, sorted(config.dims, reverse=True)
+    lines = [
+        "---",
+        "library_name: sentence-transformers",
+        "pipeline_tag: sentence-similarity",
+        "tags: [sentence-transformers, matryoshka, kukla]",
+        "---",
+        f"# {name}, the first {count} layer{'s' if count > 1 else ''}",
+        "",
+        f"Cut from `{name}`, a 2D Matryoshka model by `kukla train`: revision "
+        f"`{space.revision}`, {space.dim} dims, trained at {', '.join(map(str, dims))}. "
+        "**Its vectors are another space than those of all layers**: one index holds, and is asked with, vectors of one of them.",
+        "",
+    ]
+    if not quality:
+        return "\n".join([*lines, "No test set was named (`test`): its quality was not measured.", ""])
+    for test, found in quality.items():
+        whole = {row["dim"]: row["qualities"]["nDCG@10"] for row in found["after"]["rows"]}
+        lines += [f"## {test}", "", "nDCG@10, 95 % intervals over queries.", ""]
+        lines += ["| dims | all layers | this model |", "|---|---|---|"]
+        for row in sorted(found["layers"][str(count)]["rows"], key=lambda row: -row["dim"]):
+            own, other = row["qualities"]["nDCG@10"]["mean"], whole[row["dim"]]["mean"]
+            lines.append(f"| {row['dim']} | {_interval(other)} | {_interval(own)} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _layers(config: TrainConfig, quality: dict[str, dict[str, Any]]) -> list[str]:
+    """A row for each number of layers, a column for each dim."""
+    if not config.layers:
+        return []
+    lines = []
+    for name, found in quality.items():
+        depths = {int(count): curve for count, curve in found["layers"].items()}
+        depths[max(depths, default=0) + 1] = found["after"]
+        dims = sorted((row["dim"] for row in found["after"]["rows"]), reverse=True)
+        lines += [
+            f"## {name}, by layers",
+            "",
+            "nDCG@10 of the first layers alone, 95 % intervals over queries.",
+            "",
+            "| layers | " + " | ".join(map(str, dims)) + " |",
+            "|---" * (len(dims) + 1) + "|",
+        ]
+        for count, curve in sorted(depths.items(), reverse=True):
+            means = {row["dim"]: _interval(row["qualities"]["nDCG@10"]["mean"]) for row in curve["rows"]}
+            lines.append(f"| {count} | " + " | ".join(means[dim] for dim in dims) + " |")
+        lines.append("")
+    if config.keep_layers:
+        folders = ", ".join(f"`layers-{count}`" for count in sorted(config.keep_layers))
+        lines += [f"Models of the first layers alone, each a space of its own: {folders}.", ""]
     return lines
 
 

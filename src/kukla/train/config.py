@@ -58,6 +58,7 @@ class TrainConfig:
     divergence_weight: float = 1.0
     teacher: str = "base"
     layers: bool = False
+    keep_layers: tuple[int, ...] = ()
     heads: str = "own"
     mini_batch: int | None = None
     scale: float = 20.0
@@ -107,6 +108,12 @@ class TrainConfig:
             raise InputError("patience needs dev: a BEIR folder that says when to stop")
         if self.layers and self.mini_batch is not None:
             raise InputError("layers and mini_batch do not go together: each replaces the forward pass")
+        for count in self.keep_layers:
+            check_count(count, what="keep_layers")
+        if len(set(self.keep_layers)) < len(self.keep_layers):
+            raise InputError(f"keep_layers: one is given twice in {', '.join(map(str, self.keep_layers))}")
+        if self.keep_layers and not self.layers:
+            raise InputError("keep_layers needs layers: true; otherwise only the last layer is trained")
         if self.loss == "divergence" and self.divergence is None:
             object.__setattr__(self, "divergence", "kl")
 
@@ -127,7 +134,7 @@ class TrainConfig:
         ready: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value for key, value in given.items()
         }
-        for key in ("columns", "test", "precisions", "dims"):
+        for key in ("columns", "test", "precisions", "dims", "keep_layers"):
             if isinstance(ready.get(key), str | int):
                 ready[key] = (ready[key],)
         return cls(**ready)

@@ -19,6 +19,7 @@ from kukla.train.dev import Collection, read_collection
 from kukla.train.extra import import_sentence_transformers, import_torch
 from kukla.train.result import Before, write_result
 from kukla.train.schedule import parse_dims
+from kukla.train.shallow import check_layers
 
 __all__ = ["Trained", "train_model"]
 
@@ -83,6 +84,8 @@ def train_model(
         model = load_base(config)
     width = _width(model)
     dims = parse_dims(config.dims, width)
+    if config.layers:
+        check_layers(model, config.keep_layers)
     folder = RunFolder(Path(config.out))
     told = config.to_dict() | {"data_fingerprint": examples.fingerprint}
     checkpoint = folder.open(told, resume=resume, force=force)
