@@ -207,6 +207,7 @@ COMMANDS: list[tuple[str, list[str]]] = [
     ("training of 0 dims", [*_TRAIN, "--dims", "0,64"]),
     ("training of the same dims twice", [*_TRAIN, "--dims", "64,64"]),
     ("a learning rate of 0", [*_TRAIN, "--dims", "64", "--lr", "0"]),
+    ("layers to keep where only the last is trained", [*_TRAIN, "--dims", "64", "--keep-layers", "2"]),
     ("fewer weights than dims", [*_TRAIN, "--dims", "64,32", "--weights", "1,2,3"]),
     ("a target for bare vectors", ["report", "q.npy", "--target", "recall@10>=0.9"]),
 ]

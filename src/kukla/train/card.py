@@ -16,7 +16,7 @@ __all__ = ["model_card", "shallow_card"]
 def model_card(
     config: TrainConfig,
     space: Space,
-    examples: Examples,
+    examples: list[Examples],
     quality: dict[str, dict[str, Any]],
     curves: Curves,
     step: int,
@@ -24,7 +24,7 @@ def model_card(
     """Markdown, with the front matter that the Hugging Face hub reads."""
     dims = sorted(config.dims, reverse=True)
     shown = config.to_dict()
-    told = [key for key in shown if key not in ("base", "data", "out", "dims", "dev", "test")]
+    told = [key for key in shown if key not in ("base", "data", "loss", "out", "dims", "dev", "test")]
     return "\n".join([
         "---",
         "library_name: sentence-transformers",
@@ -45,8 +45,11 @@ def model_card(
         "| | |",
         "|---|---|",
         f"| revision | `{space.revision}` (SHA-256 of names and bytes of its files) |",
-        f"| data | `{Path(config.data).name}`: {len(examples):,} rows of {', '.join(examples.names)} "
-        f"(fingerprint `{examples.fingerprint}`) |",
+        *(
+            f"| data | `{Path(part.path).name}`: {len(one):,} rows of {', '.join(one.names)}, "
+            f"loss {part.loss} (fingerprint `{one.fingerprint}`) |"
+            for part, one in zip(config.parts, examples, strict=True)
+        ),
         f"| step | {step:,}{' (the best on ' + Path(config.dev).name + ')' if config.dev else ''} |",
         *(f"| {key} | {shown[key]} |" for key in told if shown[key] is not None),
         "",
@@ -95,7 +98,8 @@ def shallow_card(config: TrainConfig, space: Space, count: int, quality: dict[st
         "",
         f"Cut from `{name}`, a 2D Matryoshka model by `kukla train`: revision "
         f"`{space.revision}`, {space.dim} dims, trained at {', '.join(map(str, dims))}. "
-        "**Its vectors are another space than those of all layers**: one index holds, and is asked with, vectors of one of them.",
+        "**Its vectors are another space than those of all layers**: one index holds, and is asked with, "
+        "vectors of one of them.",
         "",
     ]
     if not quality:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from math import isfinite
@@ -12,11 +13,11 @@ from kukla.checks import check_count
 from kukla.errors import InputError, ReadError
 from kukla.precision import Precision
 from kukla.train.extra import import_yaml
+from kukla.train.parts import LOSSES, DataPart, parse_parts
 from kukla.train.schedule import parse_dims, parse_weights
 
 __all__ = ["LOSSES", "TrainConfig", "read_config"]
 
-LOSSES = ("contrastive", "triplet", "cosine", "cosent", "classification", "divergence")
 _CHOICES = {
     "loss": LOSSES,
     "divergence": (None, "kl", "l2", "cosine"),
@@ -45,7 +46,7 @@ class TrainConfig:
     """
 
     base: str
-    data: str
+    data: str | tuple[DataPart, ...]
     out: str
     dims: tuple[int, ...]
     loss: str = "contrastive"
@@ -94,8 +95,15 @@ class TrainConfig:
             number = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
             if not number or value < least or (value == 0 and name in ("epochs", "learning_rate", "scale")):
                 raise InputError(f"{name} must be a number above {least:g}, got {value!r}")
+        if not isinstance(self.data, str):
+            object.__setattr__(self, "data", parse_parts(self.data, self.loss))
+            told = [name for name in ("columns", "label", "rows") if getattr(self, name) is not None]
+            if told:
+                raise InputError(f"{', '.join(told)}: of several files, each has its own: name them in data")
         for name in ("base", "data", "out", *_PATHS):
             value = getattr(self, name)
+            if name == "data" and isinstance(value, tuple):
+                continue
             if not (isinstance(value, str) and value) and not (value is None and name in _PATHS):
                 raise InputError(f"{name} must be a path or a name, got {value!r}")
         dims = parse_dims(self.dims)
@@ -117,9 +125,18 @@ class TrainConfig:
         if self.loss == "divergence" and self.divergence is None:
             object.__setattr__(self, "divergence", "kl")
 
+    @property
+    def parts(self) -> tuple[DataPart, ...]:
+        """The files of ``data``, each with its loss; one, where it is one path."""
+        if isinstance(self.data, tuple):
+            return self.data
+        told = {"columns": self.columns, "label": self.label, "rows": self.rows}
+        return (DataPart(path=self.data, loss=self.loss, **told),)  # type: ignore[arg-type]
+
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        """JSON-able: tuples are lists, at any depth."""
+        found: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return found
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> TrainConfig:
@@ -171,6 +188,11 @@ def read_config(path: Path) -> dict[str, Any]:
         relative = isinstance(value, str) and value.startswith(("./", "../"))
         return str(path.parent / value) if relative else value
 
+    if isinstance(found.get("data"), list):
+        found["data"] = [
+            {**one, "path": place(one.get("path"))} if isinstance(one, dict) else place(one)
+            for one in found["data"]
+        ]
     for key in ("base", "data", "out", *_PATHS):
         found[key] = place(found[key]) if key in found else None
     if isinstance(found.get("test"), list):

@@ -28,7 +28,7 @@ def write_result(
     model: Any,
     config: TrainConfig,
     folder: RunFolder,
-    examples: Examples,
+    examples: list[Examples],
     tests: list[Collection],
     before: Before,
     curves: Curves,
