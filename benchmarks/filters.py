@@ -8,8 +8,8 @@ rows are ranked by their product with a topic's centre, the rank is the metadata
 against the exact answers among the matches, beside the plan's recall without a filter; milliseconds a query,
 and as a multiple of three exact scans of the matches: Kukla's own one-stage float32 plan; NumPy, which
 gathers the rows and multiplies; and NumPy on rows copied out beforehand, which no index could have ready for
-every filter. "first": the first search with a filter, which reads the metadata of every row; the others find the
-filter's rows in a cache.
+every filter. "first": the first search with a filter, which reads the metadata of every row; the others find
+the filter's rows in a cache.
 """
 
 from __future__ import annotations
