@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -81,6 +81,7 @@ def untouched(name: str, cache: Path, say: Say) -> Encoder:
 
 
 def trained(name: str, folder: Path, cache: Path, say: Say) -> Encoder:
-    """A result of `kukla train`, known by its revision."""
-    revision = json.loads((folder / "space.json").read_bytes())["revision"]
-    return Encoder(name, folder, f"{folder.name}-{revision}", cache, say)
+    """A result of `kukla train`, or a checkpoint, known by its weights."""
+    with (folder / "model.safetensors").open("rb") as weights:
+        digest = hashlib.file_digest(weights, "sha256").hexdigest()[:16]
+    return Encoder(name, folder, f"{name.replace(' ', '-')}-{digest}", cache, say)

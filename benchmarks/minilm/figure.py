@@ -38,6 +38,8 @@ def draw(panels: Mapping[str, Resampled], dims: tuple[int, ...], path: Path) -> 
             )  # fmt: skip
         panel.axhline(1.0, color=FAINT, linewidth=1, linestyle=(0, (4, 3)), zorder=0)
         dress(panel, title=title, xlabel="dims (log scale)", ticks=dims, label=lambda dim: f"{dim:g}")
+    for panel in axes[len(panels) :]:
+        panel.set_axis_off()
     axes[0].set_ylabel("share of untouched whole vectors", color=INK)
     axes[0].legend(frameon=False, loc="lower right", labelcolor=INK)
     figure.suptitle(

@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from kukla.errors import InputError
-from kukla.train.checkpoints import RunFolder
+from kukla.train.checkpoints import MARKER, RunFolder
 from kukla.train.config import TrainConfig
+from kukla.train.curves import Curves
 from kukla.train.run import train_model
 
-__all__ = ["DIMS", "VARIANTS", "Recipe", "choose_rate", "train_variant"]
+__all__ = ["DIMS", "EVERY", "VARIANTS", "Recipe", "choose_rate", "train_variant"]
 
 # 32 of 384 dims are 8.3 %: the size at which sentence-transformers states its models.
 DIMS = (384, 192, 96, 48, 32, 24)
 VARIANTS = {"mrl": DIMS, "plain": DIMS[:1]}
+EVERY = 25
 _MEASURE = "nDCG@10"
 
 Say = Callable[[str], None]
@@ -51,15 +53,29 @@ def choose_rate(recipe: Recipe, train: Path, dev: Path, folder: Path, say: Say) 
     return max(found, key=lambda one: one["after"])["learning_rate"], found
 
 
-def train_variant(name: str, recipe: Recipe, rate: float, train: Path, folder: Path, say: Say) -> Path:
-    """The folder of a model; all have the same data in the same order, seed and steps."""
-    keys = {"dims": VARIANTS[name], "steps": recipe.steps, "every": 25}
-    _train(recipe, train, folder / name, rate, keys, say)
-    return folder / name
+def train_variant(
+    name: str, recipe: Recipe, rate: float, train: Path, folder: Path, say: Say, *, stop: int | None = None
+) -> Path:
+    """The folder of a model; all have the same data in the same order, seed and steps.
+
+    With ``stop``, that of its checkpoint after so many of the steps, where training stops: as far as there
+    was time. It may go on from there later.
+    """
+    keys = {"dims": VARIANTS[name], "steps": recipe.steps, "every": EVERY}
+    checkpoint = None if stop is None else RunFolder(folder / name).checkpoints / f"checkpoint-{stop}"
+    if checkpoint is None or not (checkpoint / MARKER).is_file():
+        _train(recipe, train, folder / name, rate, keys, say, checkpoint)
+    return checkpoint or folder / name
 
 
 def _train(
-    recipe: Recipe, train: Path, out: Path, rate: float, keys: dict[str, Any], say: Say
+    recipe: Recipe,
+    train: Path,
+    out: Path,
+    rate: float,
+    keys: dict[str, Any],
+    say: Say,
+    until: Path | None = None,
 ) -> dict[str, Any]:
     """Train, or go on where a run was stopped, or read what a finished one has measured."""
     os.environ["HF_HUB_OFFLINE"] = "1"
@@ -67,23 +83,34 @@ def _train(
         base="all-MiniLM-L6-v2", data=str(train), out=str(out), learning_rate=rate, batch=recipe.batch,
         max_tokens=recipe.max_tokens, mixed=recipe.mixed, **keys,
     )  # fmt: skip
-    state = RunFolder(out).state / "run.json"
+    folder = RunFolder(out)
+    state = folder.state / "run.json"
     if state.is_file():
         run = json.loads(state.read_bytes())
         if run["finished"]:
-            wanted = json.loads(json.dumps(config.to_dict()))
-            other = [
-                key for key in wanted if key != "out" and run["told"].get(key, wanted[key]) != wanted[key]
-            ]
-            if other:
-                raise InputError(
-                    f"{out}: is of another run: {', '.join(other)}; remove it, or take another folder"
-                )
-            kept: dict[str, Any] = RunFolder(out).kept("quality")
+            wanted = config.to_dict()
+            told = run["told"]
+            other = [key for key in wanted if key != "out" and told.get(key, wanted[key]) != wanted[key]]
+            if other or until is not None:
+                what = ", ".join(other) or "finished, and its checkpoints are gone"
+                raise InputError(f"{out}: another run is there: {what}; remove it, or take another folder")
+            kept: dict[str, Any] = folder.kept("quality")
             return kept
-    return train_model(
-        config, resume=state.is_file(), say=say, watch=lambda c: say(f"{out.name}: step {c.step}")
-    ).quality
+
+    def watch(curves: Curves) -> None:
+        say(f"{out.name}: step {curves.step} of {curves.total_steps}")
+        if until is not None and (until / MARKER).is_file():
+            raise _Stopped
+
+    try:
+        return train_model(config, resume=state.is_file(), say=say, watch=watch).quality
+    except _Stopped:
+        say(f"{out.name}: stopped at {until}")
+        return {}
+
+
+class _Stopped(Exception):
+    """The checkpoint that was waited for is whole."""
 
 
 def _mean(curve: dict[str, Any]) -> float:
