@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kukla.evaluate.adaptive import AdaptiveClassifier, AdaptiveResult, LinearScores, learn_thresholds
 from kukla.evaluate.curves import CurveRow, Curves, measure_curves
 from kukla.evaluate.figure import draw_curves
 from kukla.evaluate.measures import Judge, rank_scores
@@ -13,10 +14,13 @@ from kukla.evaluate.runs import RunQuality, RunsQuality, evaluate_runs
 from kukla.evaluate.sizes import Storage, StorageRow, storage
 
 __all__ = [
+    "AdaptiveClassifier",
+    "AdaptiveResult",
     "CurveRow",
     "Curves",
     "ExactAnswers",
     "Judge",
+    "LinearScores",
     "PlanRow",
     "Quality",
     "QualityCurve",
@@ -30,6 +34,7 @@ __all__ = [
     "evaluate_quality",
     "evaluate_runs",
     "exact_answers",
+    "learn_thresholds",
     "measure_curves",
     "measure_plans",
     "rank_scores",
