@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kukla.evaluate.adaptive import AdaptiveClassifier, AdaptiveResult, LinearScores, learn_thresholds
 from kukla.evaluate.curves import CurveRow, Curves, measure_curves
+from kukla.evaluate.exact import ExactResult, exact_search
 from kukla.evaluate.figure import draw_curves
 from kukla.evaluate.measures import Judge, rank_scores
 from kukla.evaluate.plans import PlanRow, measure_plans
@@ -19,6 +20,7 @@ __all__ = [
     "CurveRow",
     "Curves",
     "ExactAnswers",
+    "ExactResult",
     "Judge",
     "LinearScores",
     "PlanRow",
@@ -34,6 +36,7 @@ __all__ = [
     "evaluate_quality",
     "evaluate_runs",
     "exact_answers",
+    "exact_search",
     "learn_thresholds",
     "measure_curves",
     "measure_plans",
