@@ -44,11 +44,14 @@ def draw(found: Mapping[str, tuple[Task, Sequence[Result]]], path: Path) -> None
             if system in ("FF", "MRL"):
                 low, high = 100 * (means - halves), 100 * (means + halves)
                 axes.fill_between(dims, low, high, color=colour, alpha=0.12, linewidth=0)
-        rows = [r for r in results if isinstance(r, Adaptive) and (r.system, r.loss) == ("MRL", 0.0)]
-        where = np.mean([row.mean_dims for row in rows])
-        axes.plot([where], [100 * np.mean([row.accuracy for row in rows])], color="#D55E00", marker="*",
-                  markersize=15, linestyle="none", markeredgecolor="white", zorder=5,
-                  label="MRL, adaptive classification")  # fmt: skip
+        for per_dim, filled in ((False, True), (True, False)):
+            key = ("MRL", per_dim, 0.0)
+            rows = [r for r in results if isinstance(r, Adaptive) and (r.system, r.per_dim, r.loss) == key]
+            where, accuracy = np.mean([(row.mean_dims, 100 * row.accuracy) for row in rows], axis=0)
+            inside, edge = ("#D55E00", "white") if filled else ("white", "#D55E00")
+            axes.plot([where], [accuracy], marker="*", markersize=15, linestyle="none", zorder=5,
+                      color=inside, markeredgecolor=edge,
+                      label=f"MRL, adaptive: {'one threshold' if filled else 'one a dim'}")  # fmt: skip
         dress(
             axes, title=task.about, xlabel="dims (log scale)", ticks=task.dims, label=lambda dim: f"{dim:.0f}"
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,7 @@ class Adaptive:
 
     fold: int
     system: str
+    per_dim: bool
     loss: float
     full: float
     accuracy: float
@@ -162,14 +164,17 @@ def _adaptive(task: Task, split: Split, system: str, nested: Trained) -> Iterato
         return float((nested.scores(rows[:, :dim]).argmax(axis=1) == classes).mean())
 
     validated = {dim: right(known, labels[split.validation], dim) for dim in task.dims}
-    for loss in LOSSES:
-        learned = learn_thresholds(known, labels[split.validation], nested.scores, task.dims, loss=loss)
+    for per_dim, loss in product((False, True), LOSSES):
+        learned = learn_thresholds(
+            known, labels[split.validation], nested.scores, task.dims, loss=loss, per_dim=per_dim
+        )
         found = learned.classify(asked, nested.scores)
         least = validated[task.dims[-1]] - loss
         fixed = next(dim for dim in task.dims if validated[dim] >= least - 1e-12)
         yield Adaptive(
             fold=split.fold,
             system=system,
+            per_dim=per_dim,
             loss=loss,
             full=right(asked, wanted, task.dims[-1]),
             accuracy=found.accuracy(wanted),

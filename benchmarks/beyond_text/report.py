@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import product
 
 import numpy as np
 from rich.table import Table
@@ -80,18 +81,21 @@ def _differences(task: Task, results: Sequence[Result]) -> Table:
 
 def _adaptive(task: Task, results: Sequence[Result]) -> Table:
     table = Table(
-        "heads", "may lose", "full dims", "adaptive", "minus full", "mean dims", "one prefix", "its dims",
+        "heads", "thresholds", "may lose", "full dims", "adaptive", "minus full", "mean dims", "one prefix",
+        "its dims",
         title=f"{task.name}: adaptive classification, accuracy in % on test rows",
-        caption="thresholds, or one prefix for all rows, chosen on validation rows to lose no more than that",
+        caption="chosen on validation rows to lose no more than that there",
     )  # fmt: skip
     for system in ("MRL", "MRL-E"):
-        for loss in LOSSES:
-            rows = [r for r in results if isinstance(r, Adaptive) and (r.system, r.loss) == (system, loss)]
+        for per_dim, loss in product((False, True), LOSSES):
+            key = (system, per_dim, loss)
+            rows = [r for r in results if isinstance(r, Adaptive) and (r.system, r.per_dim, r.loss) == key]
             if not rows:
                 continue
             read, half = interval([row.mean_dims for row in rows])
             table.add_row(
                 system,
+                "one a dim" if per_dim else "one",
                 f"{100 * loss:.1f}",
                 _percent([row.full for row in rows]),
                 _percent([row.accuracy for row in rows]),

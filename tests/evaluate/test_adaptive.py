@@ -64,30 +64,50 @@ def test_a_confidence_that_rounds_to_one_is_not_above_one() -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(0, 10_000), st.sampled_from([0.0, 0.01, 0.05, 1.0]))
+@given(st.integers(0, 10_000), st.sampled_from([0.0, 0.01, 0.05, 1.0]), st.booleans())
 def test_what_is_learned_keeps_the_accuracy_of_all_dims_on_the_rows_it_was_learned_from(
-    seed: int, loss: float
+    seed: int, loss: float, per_dim: bool
 ) -> None:
     rows, labels, scores = made(seed)
     full = (by_one_dim(rows, scores, DIMS[-1]) == labels).mean()
-    found = learn_thresholds(rows, labels, scores, DIMS, loss=loss).classify(rows, scores)
+    learned = learn_thresholds(rows, labels, scores, DIMS, loss=loss, per_dim=per_dim)
+    found = learned.classify(rows, scores)
     assert found.accuracy(labels) >= full - loss - 1e-12
     assert found.mean_dims <= DIMS[-1]
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_each_threshold_is_the_lowest_that_keeps_it(seed: int) -> None:
+@pytest.mark.parametrize("loss", [0.0, 0.02])
+@pytest.mark.parametrize("per_dim", [False, True])
+def test_neither_a_threshold_nor_a_higher_one_loses_more_and_the_next_lower_one_does(
+    seed: int, loss: float, per_dim: bool
+) -> None:
     rows, labels, scores = made(seed)
-    least = (by_one_dim(rows, scores, DIMS[-1]) == labels).sum()
-    learned = learn_thresholds(rows, labels, scores, DIMS)
-    for place, threshold in enumerate(learned.thresholds):
-        # The rest of the cascade, with every lower threshold that makes a difference in front of it.
-        rest = DIMS[place:]
-        logits = scores(rows[:, : rest[0]])
-        sure = np.exp(logits).max(axis=1) / np.exp(logits).sum(axis=1)
-        for lower in (0.0, *sure[sure < threshold - 1e-9]):
-            cascade = AdaptiveClassifier(rest, (lower, *learned.thresholds[place + 1 :]))
-            assert (cascade.classify(rows, scores).classes == labels).sum() < least or lower == threshold
+    least = (by_one_dim(rows, scores, DIMS[-1]) == labels).sum() - loss * len(rows) - 1e-9
+    learned = learn_thresholds(rows, labels, scores, DIMS, loss=loss, per_dim=per_dim).thresholds
+    if not per_dim:
+        assert len(set(learned)) == 1
+    for place in range(len(learned)) if per_dim else [0]:
+
+        def right(threshold: float, place: int = place) -> int:
+            given = (threshold, *learned[place + 1 :]) if per_dim else (threshold, threshold)
+            found = AdaptiveClassifier(DIMS[place:], given).classify(rows, scores)
+            return int((found.classes == labels).sum())
+
+        dims = DIMS[place : place + 1] if per_dim else DIMS[:-1]
+        logits = [scores(rows[:, :dim]) for dim in dims]
+        sure = [1 / np.exp(each - each.max(axis=1, keepdims=True)).sum(axis=1) for each in logits]
+        candidates = np.unique(np.concatenate(sure))
+        threshold = learned[place]
+        assert right(threshold) >= least
+        assert all(right(higher) >= least for higher in candidates[candidates > threshold])
+        lower = candidates[candidates < threshold - 1e-12]
+        assert threshold == 0.0 or right(lower[-1] if len(lower) else 0.0) < least
+
+
+def test_one_dim_needs_no_threshold() -> None:
+    rows, labels, scores = made(0)
+    assert learn_thresholds(rows, labels, scores, DIMS[-1:]) == AdaptiveClassifier(DIMS[-1:], ())
 
 
 def test_it_reads_less_than_all_dims_where_short_prefixes_are_often_right() -> None:
@@ -104,7 +124,7 @@ def test_rows_of_the_same_confidence_stop_together() -> None:
     # Four copies of one row, two of them labelled as the short prefix says: all stop, or none.
     rows = np.tile([[1.0, -3.0]], (4, 1))
     heads = LinearScores({1: (np.array([[1.0], [-1.0]]), np.zeros(2)), 2: (np.eye(2), np.zeros(2))})
-    for labels in ([0, 0, 1, 1], [1, 1, 1, 1], [0, 0, 0, 0]):
+    for labels in ([0, 0, 1, 1], [1, 1, 1, 1], [0, 0, 0, 0], [0, 1, 1, 1]):
         learned = learn_thresholds(rows, np.array(labels), heads, (1, 2))
         assert len(set(learned.classify(rows, heads).dims)) == 1
 

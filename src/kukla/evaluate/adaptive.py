@@ -148,17 +148,20 @@ class AdaptiveClassifier:
 
 
 def learn_thresholds(
-    vectors: ArrayLike, labels: ArrayLike, scores: Scores, dims: Sequence[int], *, loss: float = 0.0
+    vectors: ArrayLike,
+    labels: ArrayLike,
+    scores: Scores,
+    dims: Sequence[int],
+    *,
+    loss: float = 0.0,
+    per_dim: bool = False,
 ) -> AdaptiveClassifier:
     """The lowest thresholds that keep the accuracy of the largest dim on these rows.
 
-    From the last dim but one back to the first, each threshold is the lowest for which the whole rest of the
-    cascade keeps the accuracy; greedy, as in the paper's appendix D, but over every threshold that makes a
-    difference instead of a grid of a hundred. O(dims * n log n).
+    A threshold is taken when it, and every higher one, keeps the accuracy. O(dims * n log n).
 
     Give it rows that **no classifier was trained on**: on training rows every prefix is sure of itself. And
-    measure on others again: the thresholds are the lowest that happen to be good here, so fresh rows lose a
-    little more than ``loss``.
+    measure on others again: what is lowest here is a little too low elsewhere, ``per_dim`` more so.
 
     Parameters
     ----------
@@ -171,6 +174,10 @@ def learn_thresholds(
         Ascending prefix lengths.
     loss : float
         How much lower than at the largest dim the accuracy on these rows may be, in 0..1.
+    per_dim : bool
+        A threshold for each dim, chosen from the last back to the first as in the paper's appendix D (there
+        from a grid of a hundred), instead of one for all: fewer dims, and a larger loss on fresh rows
+        (docs/beyond-text.md).
 
     Returns
     -------
@@ -190,33 +197,59 @@ def learn_thresholds(
         raise InputError("thresholds are learned from labelled rows, got none")
     if not 0 <= loss <= 1:
         raise InputError(f"the accuracy that may be lost must be in 0..1, got {loss}")
-    last, _ = _decide(rows[:, : nesting.full], scores)
-    later = last == wanted  # right, when the rest of the cascade decides
-    least = later.sum() - loss * len(rows)
+    decided = [_decide(rows[:, :dim], scores) for dim in nesting]
+    right = np.stack([classes == wanted for classes, _ in decided])
+    if len(nesting) == 1:
+        return AdaptiveClassifier(nesting.dims, ())
+    sure = np.stack([confidence for _, confidence in decided[:-1]])
+    spare = loss * len(rows)
+    if per_dim:
+        return AdaptiveClassifier(nesting.dims, _each(sure, right, spare))
+    return AdaptiveClassifier(nesting.dims, [_shared(sure, right, spare)] * len(sure))
+
+
+def _each(sure: NDArray[np.float64], right: NDArray[np.bool_], spare: float) -> list[float]:
+    """A threshold for each dim: greedy, from the last back to the first."""
     thresholds: list[float] = []
-    for dim in reversed(nesting.dims[:-1]):
-        classes, confidence = _decide(rows[:, :dim], scores)
-        right = classes == wanted
-        threshold = _lowest(confidence, right, later, least)
+    later = right[-1]  # whether a row is right when the rest of the cascade decides
+    for confidence, own in zip(sure[::-1], right[-2::-1], strict=True):
+        lost = right[-1].sum() - later.sum()
+        threshold = _lowest(confidence, own.astype(np.int64) - later, spare - lost)
         thresholds.insert(0, threshold)
-        later = np.where(confidence > threshold, right, later)
-    return AdaptiveClassifier(nesting.dims, thresholds)
+        later = np.where(confidence > threshold, own, later)
+    return thresholds
 
 
-def _lowest(
-    confidence: NDArray[np.float64], right: NDArray[np.bool_], later: NDArray[np.bool_], least: float
-) -> float:
-    """The threshold that most rows are above while at least ``least`` rows stay right."""
+def _shared(sure: NDArray[np.float64], right: NDArray[np.bool_], spare: float) -> float:
+    """One threshold for all dims.
+
+    As it sinks, a row stops at its most confident dim first, then at the one before that is the most
+    confident of those up to it, and so on: only dims that are surer than all before them ever answer.
+    """
+    before = np.maximum.accumulate(np.concatenate([np.zeros((1, sure.shape[1])), sure]))[:-1]
+    answers = sure > before
+    changes = np.zeros(sure.shape, dtype=np.int64)
+    later = right[-1]
+    for place in reversed(range(len(sure))):
+        changes[place] = right[place].astype(np.int64) - later
+        later = np.where(answers[place], right[place], later)
+    return _lowest(sure[answers], changes[answers], spare)
+
+
+def _lowest(confidence: NDArray[np.float64], changes: NDArray[np.int64], spare: float) -> float:
+    """The lowest threshold such that neither it nor a higher one loses more than ``spare`` rows.
+
+    ``changes`` (-1, 0, 1) happen to the number of right rows when the threshold sinks below ``confidence``.
+    """
     order = np.argsort(-confidence, kind="stable")
-    sure = confidence[order]
-    gains = np.concatenate([[0], np.cumsum(right[order].astype(np.int64) - later[order])])
-    good = later.sum() + gains >= least
-    # Rows of one confidence stop together or not at all.
-    good[1:-1] &= sure[:-1] > sure[1:]
-    stopped = int(np.flatnonzero(good)[-1])
-    if stopped == 0:
-        return 1.0
-    return 0.0 if stopped == len(sure) else float(sure[stopped])
+    falling = confidence[order]
+    lost = -np.cumsum(changes[order])
+    # Those of one confidence happen together, so only the last of them can be a threshold's end.
+    ends = np.append(falling[:-1] > falling[1:], True)
+    bad = np.flatnonzero(ends & (lost > spare + 1e-9))
+    if not len(bad):
+        return 0.0
+    return float(falling[bad[0]])
 
 
 def _decide(prefixes: Floats, scores: Scores) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

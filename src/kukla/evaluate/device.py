@@ -29,6 +29,9 @@ UNIT = 2.0**-24
 TINY = 2.0**-126
 """The smallest normal float32: what a device that flushes smaller numbers to zero loses of a product."""
 
+SAFE = 2.0**-40
+"""A length that float32 measures well: squares that vanish are far below its own."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
@@ -145,7 +148,11 @@ def scan(blocks: Iterable[Block], queries: NDArray[np.float32], keep: int, devic
 
 
 def _longest(torch: ModuleType, vectors: Any) -> float:
-    """The length of the longest row; scaled, because squares of small numbers vanish."""
+    """The length of the longest row."""
+    longest = float(torch.linalg.vector_norm(vectors, dim=1).max())
+    if SAFE <= longest < np.inf:
+        return longest
+    # Squares of small numbers vanish, those of large ones overflow: scaled, they do neither.
     scale = float(vectors.abs().max())
     if not 0 < scale < np.inf:
         return scale
