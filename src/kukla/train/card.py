@@ -10,7 +10,7 @@ from kukla.train.config import TrainConfig
 from kukla.train.curves import Curves
 from kukla.train.data import Examples
 
-__all__ = ["model_card", "shallow_card"]
+__all__ = ["interval", "model_card", "shallow_card"]
 
 
 def model_card(
@@ -79,8 +79,8 @@ def _quality(quality: dict[str, dict[str, Any]]) -> list[str]:
         for row in sorted(after["rows"], key=lambda row: -row["dim"]):
             new, old = row["qualities"]["nDCG@10"], olds[row["dim"]]
             share = new["relative"]
-            kept = "-" if share is None else _interval(share, 100, 1, " %")
-            lines.append(f"| {row['dim']} | {_interval(old['mean'])} | {_interval(new['mean'])} | {kept} |")
+            kept = "-" if share is None else interval(share, 100, 1, " %")
+            lines.append(f"| {row['dim']} | {interval(old['mean'])} | {interval(new['mean'])} | {kept} |")
         lines += ["", *(f"- {note}" for note in after["notes"]), ""]
     return lines
 
@@ -110,7 +110,7 @@ def shallow_card(config: TrainConfig, space: Space, count: int, quality: dict[st
         lines += ["| dims | all layers | this model |", "|---|---|---|"]
         for row in sorted(found["layers"][str(count)]["rows"], key=lambda row: -row["dim"]):
             own, other = row["qualities"]["nDCG@10"]["mean"], whole[row["dim"]]["mean"]
-            lines.append(f"| {row['dim']} | {_interval(other)} | {_interval(own)} |")
+            lines.append(f"| {row['dim']} | {interval(other)} | {interval(own)} |")
         lines.append("")
     return "\n".join(lines)
 
@@ -133,7 +133,7 @@ def _layers(config: TrainConfig, quality: dict[str, dict[str, Any]]) -> list[str
             "|---" * (len(dims) + 1) + "|",
         ]
         for count, curve in sorted(depths.items(), reverse=True):
-            means = {row["dim"]: _interval(row["qualities"]["nDCG@10"]["mean"]) for row in curve["rows"]}
+            means = {row["dim"]: interval(row["qualities"]["nDCG@10"]["mean"]) for row in curve["rows"]}
             lines.append(f"| {count} | " + " | ".join(means[dim] for dim in dims) + " |")
         lines.append("")
     if config.keep_layers:
@@ -142,7 +142,7 @@ def _layers(config: TrainConfig, quality: dict[str, dict[str, Any]]) -> list[str
     return lines
 
 
-def _interval(found: dict[str, float], scale: float = 1, digits: int = 3, unit: str = "") -> str:
+def interval(found: dict[str, float], scale: float = 1, digits: int = 3, unit: str = "") -> str:
     mean, low, high = (f"{scale * found[key]:.{digits}f}" for key in ("mean", "low", "high"))
     return f"{mean}{unit} [{low}, {high}]"
 
