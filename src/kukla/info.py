@@ -19,7 +19,9 @@ class IndexInfo:
     """Counts, sizes in bytes, and settings of an index, and the kernels that would run.
 
     ``deleted_rows`` still take room until ``compact``. ``vector_bytes`` are the segment files, vectors in all
-    precisions with ids and norms; ``catalog_bytes`` texts, metadata and ids.
+    precisions with ids and norms; ``catalog_bytes`` texts, metadata and ids. ``keeps_scores`` is whether
+    full-dim scores are those of the vectors that were given, which an adaptor's are not: exact search and
+    certificates are then about the vectors after the projection.
     """
 
     path: str
@@ -31,6 +33,7 @@ class IndexInfo:
     nesting: tuple[int, ...]
     precisions: tuple[str, ...]
     projection: str
+    keeps_scores: bool
     plan: str
     vector_bytes: int
     catalog_bytes: int
@@ -58,6 +61,7 @@ def describe(folder: Path, view: View, settings: Settings) -> IndexInfo:
         nesting=settings.nesting.dims,
         precisions=tuple(precision.value for precision in settings.precisions),
         projection=settings.projection.kind,
+        keeps_scores=settings.projection.keeps_scores,
         plan=str(settings.plan),
         vector_bytes=sum(segment.bytes for segment in view.segments),
         catalog_bytes=sum(path.stat().st_size for path in folder.glob("catalog.sqlite*")),

@@ -15,6 +15,8 @@ from kukla.info import IndexInfo
 
 __all__ = ["info"]
 
+CHANGED = "not orthonormal: exact is about the vectors after it, not the model's own"
+
 
 @click.command(
     short_help="Print what an index holds; check its bytes.",
@@ -52,7 +54,7 @@ def _pairs(found: IndexInfo) -> list[tuple[str, str]]:
         ("dims", ", ".join(map(str, found.nesting))),
         ("precisions", ", ".join(found.precisions)),
         ("metric", found.metric),
-        ("projection", found.projection),
+        ("projection", found.projection if found.keeps_scores else f"{found.projection} ({CHANGED})"),
         ("plan", found.plan),
         ("vectors", f"{format_bytes(found.vector_bytes)}, segments: {found.segments}"),
         ("catalog", f"{format_bytes(found.catalog_bytes)} (texts, metadata, ids)"),
