@@ -72,7 +72,7 @@ def test_prefixes_find_more_for_queries_that_were_not_seen(
     assert projection.about["step"] > 0
     assert projection.about["recall"] > projection.about["start_recall"]
     assert not projection.keeps_scores
-    assert 0.7 < learned[-1] < 1  # whole vectors say about what they said
+    assert 0.5 < learned[-1] < 1  # whole vectors no longer say what they said
 
 
 def test_what_training_computes_is_what_numpy_computes(adaptor: Projection, backwards: Docstrings) -> None:
