@@ -28,7 +28,7 @@ _TITLES = {"ndcg": "nDCG@10", "recall": "recall@10 against the model's own whole
 
 
 def main() -> None:
-    """Measure, print tables in Markdown, write `adaptors-MODEL.json`."""
+    """Measure, print tables in Markdown, write them and every mean to `adaptors-MODEL.md` and `.json`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path, help="the data folder, with ir/ and vectors/ in it")
     parser.add_argument("--model", choices=[*MODELS, "text-embedding-3-small"], default=MODELS[1])
@@ -55,13 +55,16 @@ def main() -> None:
         seconds = time.perf_counter() - started
         errors.print(f"{number} of {len(tasks)}: {task.name}, {seconds:,.0f} s")
         options.to.mkdir(parents=True, exist_ok=True)
-        (options.to / f"adaptors-{options.model}.json").write_text(
-            json.dumps(_json(results), indent=1) + "\n"
-        )
-    for measure in _TITLES:
-        for against in (PREFIX, PCA):
-            print("\n".join(_table(results, measure, against)), end="\n\n")
-    print("\n".join(_by_collection(results, 8)))
+        # After every collection: what is measured stays when the rest is stopped.
+        data = json.dumps(_json(results), indent=1) + "\n"
+        (options.to / f"adaptors-{options.model}.json").write_text(data)
+        (options.to / f"adaptors-{options.model}.md").write_text(_page(results))
+    print(_page(results), end="")
+
+
+def _page(results: Sequence[Values]) -> str:
+    parts = [_table(results, measure, against) for measure in _TITLES for against in (PREFIX, PCA)]
+    return "\n\n".join("\n".join(part) for part in [*parts, _by_collection(results, 8)]) + "\n"
 
 
 def _tasks(options: argparse.Namespace, errors: Console) -> Iterator[Task]:

@@ -6,13 +6,13 @@ out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from kukla.errors import InputError
-from kukla.projection import Identity, Linear, Projection, Rotation, fit_pca, fit_query_aware
+from kukla.projection import Identity, Projection, Rotation, fit_pca, fit_query_aware
 from kukla.projection.measure import prefix_recalls
 from kukla.train import fit_adaptor, fit_linear_head, fit_smec
 
@@ -133,10 +133,11 @@ def _fit(
     if name == PREFIX:
         return Identity(documents.shape[1])
     if name == PCA:
-        return _better_ranked(fit_pca(documents), documents, dims, seed)
+        return _better_ranked(fit_pca, documents, dims, seed)
     if name == AWARE:
-        fitted = None if queries is None else fit_query_aware(documents, queries)
-        return None if fitted is None else _better_ranked(fitted, documents, dims, seed)
+        if queries is None:
+            return None
+        return _better_ranked(lambda rows: fit_query_aware(rows, queries), documents, dims, seed)
     if name == LEARNED:
         return fit_linear_head(documents, dims=dims, steps=min(steps, 200), sample=sample, seed=seed)
     if name in (SMEC, SMEC_BEST):
@@ -162,12 +163,15 @@ def _fit(
     )
 
 
-def _better_ranked(rotation: Linear, documents: np.ndarray, dims: tuple[int, ...], seed: int) -> Projection:
-    """Prefixes renormalised or not, whichever finds more of the neighbours of some documents."""
-    asking = documents[np.random.default_rng(seed).permutation(len(documents))[:_ASKING]]
-    both = {
-        str(way): Rotation(rotation.matrix, renormalises_prefixes=way, about=rotation.about)
-        for way in (True, False)
-    }
-    recalls = prefix_recalls(both, documents, asking, dims, K, "cosine")
-    return both[max(both, key=lambda way: recalls[way].mean())]
+def _better_ranked(
+    fit: Callable[[np.ndarray], Rotation], documents: np.ndarray, dims: tuple[int, ...], seed: int
+) -> Projection:
+    """Prefixes renormalised or not, whichever finds more for documents held out of another fit."""
+    order = np.random.default_rng(seed).permutation(len(documents))
+    held = min(_ASKING, len(documents) // 5)
+    asking, rest = documents[order[:held]], documents[order[held:]]
+    tried = fit(rest)
+    both = {str(way): tried.scored(renormalises_prefixes=way) for way in (True, False)}
+    recalls = prefix_recalls(both, rest, asking, dims, K, "cosine")
+    best = max(both, key=lambda way: recalls[way].mean())
+    return fit(documents).scored(renormalises_prefixes=best == "True")

@@ -11,7 +11,10 @@ from kukla.settings import Settings
 from kukla.space import Space
 from kukla.storage.store import View
 
-__all__ = ["IndexInfo", "describe"]
+__all__ = ["CHANGED", "IndexInfo", "describe"]
+
+CHANGED = "not orthonormal: exact is about the vectors after it, not the model's own"
+"""Said beside a projection that does not keep scores."""
 
 
 @dataclass(frozen=True, slots=True)

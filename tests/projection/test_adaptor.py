@@ -145,6 +145,7 @@ def test_an_index_searches_the_adapted_vectors(folder: Path) -> None:
         assert {certificate.kind for certificate in certified.certificates()} == {"exact"}
         calibrated = index.calibrate(ROWS[:150] + 0.01, target="recall@5>=0.8", timed=False)
         assert index.search(ROWS[0], 5, plan=calibrated.plan).ids[0, 0] == 0
+        assert "full means whole vectors after the index's projection (adaptor)" in calibrated.notes[-1]
 
 
 def test_documents_come_back(folder: Path) -> None:
