@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from benchmarks.adaptors.candidates import PCA, PREFIX, SYSTEMS, labelled
+from benchmarks.adaptors.candidates import PCA, PCA_DOT, PREFIX, SYSTEMS, labelled
 from benchmarks.adaptors.measure import Values, compare
 from benchmarks.systems.encode import MODELS, encode
 from benchmarks.systems.measure import interval
@@ -33,6 +33,10 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="the data folder, with ir/ and vectors/ in it")
     parser.add_argument("--model", choices=[*MODELS, "text-embedding-3-small"], default=MODELS[1])
     parser.add_argument("--only", nargs="*", default=list(COLLECTIONS), choices=COLLECTIONS, metavar="NAME")
+    parser.add_argument(
+        "--systems", nargs="*", default=list(SYSTEMS), choices=SYSTEMS, metavar="NAME",
+        help=f"beside {PREFIX}: {'; '.join(SYSTEMS[1:])}. Rows do not depend on each other",
+    )  # fmt: skip
     parser.add_argument("--cache", type=Path, help="where encoded texts are kept")
     parser.add_argument("--steps", type=int, default=300, help="of each training, at most")
     parser.add_argument("--hidden", type=int, help="units of the adaptors; default: the width")
@@ -49,7 +53,7 @@ def main() -> None:
         results.append(
             compare(
                 task, [width // share for share in (1, 2, 4, 8, 16)], elsewhere=labelled(others),
-                steps=options.steps, hidden=options.hidden,
+                systems=[PREFIX, *options.systems], steps=options.steps, hidden=options.hidden,
             )
         )  # fmt: skip
         seconds = time.perf_counter() - started
@@ -63,7 +67,8 @@ def main() -> None:
 
 
 def _page(results: Sequence[Values]) -> str:
-    parts = [_table(results, measure, against) for measure in _TITLES for against in (PREFIX, PCA)]
+    compared = [name for name in (PREFIX, PCA, PCA_DOT) if name in results[0].ndcg]
+    parts = [_table(results, measure, against) for measure in _TITLES for against in compared]
     return "\n\n".join("\n".join(part) for part in [*parts, _by_collection(results, 8)]) + "\n"
 
 
@@ -95,7 +100,7 @@ def _table(results: Sequence[Values], measure: str, against: str) -> Iterator[st
     for system in SYSTEMS:
         values = [(getattr(one, measure).get(system), getattr(one, measure)[against]) for one in results]
         there = [(mine, other) for mine, other in values if mine is not None]
-        if not there or (against == PCA and system == PREFIX):
+        if not there:
             continue
         if system == against:
             cells = [f"{np.mean([mine[row].mean() for mine, _ in there]):.3f}" for row in shares]

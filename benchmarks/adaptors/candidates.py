@@ -18,12 +18,12 @@ from kukla.train import fit_adaptor, fit_linear_head, fit_smec
 
 __all__ = ["SYSTEMS", "Labelled", "candidates", "labelled"]
 
-PREFIX, PCA, AWARE = "prefix", "PCA", "query-aware"
+PREFIX, PCA, PCA_DOT, AWARE = "prefix", "PCA, by cosine", "PCA, by dot product", "query-aware"
 LEARNED = "learned rotation"
 ADAPTOR, ADAPTOR_BEST = "Matryoshka-Adaptor, from the vectors", "Matryoshka-Adaptor, from PCA"
 SUPERVISED = "Matryoshka-Adaptor, supervised elsewhere"
 SMEC, SMEC_BEST = "SMEC, from the vectors", "SMEC, from PCA"
-SYSTEMS = (PREFIX, PCA, AWARE, LEARNED, ADAPTOR, ADAPTOR_BEST, SUPERVISED, SMEC, SMEC_BEST)
+SYSTEMS = (PREFIX, PCA, PCA_DOT, AWARE, LEARNED, ADAPTOR, ADAPTOR_BEST, SUPERVISED, SMEC, SMEC_BEST)
 
 K = 10
 _OTHERS = 500
@@ -132,8 +132,8 @@ def _fit(
 ) -> Projection | None:
     if name == PREFIX:
         return Identity(documents.shape[1])
-    if name == PCA:
-        return _better_ranked(fit_pca, documents, dims, seed)
+    if name in (PCA, PCA_DOT):  # both: which is better on documents need not be on queries
+        return fit_pca(documents).scored(renormalises_prefixes=name == PCA)
     if name == AWARE:
         if queries is None:
             return None

@@ -41,16 +41,16 @@ def test_candidates_come_in_order_and_what_cannot_be_fitted_is_missing() -> None
     found = candidates.candidates(documents, None, (8, 16), steps=20)
     assert list(found) == [name for name in candidates.SYSTEMS if "aware" not in name and "elsew" not in name]
     few = candidates.candidates(documents[:60], rows(30, 1), (8, 16))
-    assert list(few) == ["prefix", "PCA", "query-aware"]
+    assert list(few) == ["prefix", "PCA, by cosine", "PCA, by dot product", "query-aware"]
 
 
 def test_values_are_those_of_the_projection_as_an_index_ranks() -> None:
     documents, queries = rows(200, 0), rows(40, 1)
     judged = [{int(np.argmax(documents @ query)): 1} for query in queries]
     task: Any = SimpleNamespace(model="m", name="t", documents=documents, queries=queries, judged=judged)
-    found = measure.compare(task, (8, 16), systems=("prefix", "PCA", "query-aware"))
+    found = measure.compare(task, (8, 16), systems=("prefix", "PCA, by cosine", "query-aware"))
     assert found.dims == (32, 16, 8)
-    for name in ("prefix", "PCA", "query-aware"):
+    for name in ("prefix", "PCA, by cosine", "query-aware"):
         assert found.ndcg[name].shape == found.recall[name].shape == (3, 40)
         np.testing.assert_allclose(found.ndcg[name][0], 1)  # whole vectors: the judged one is the nearest
         np.testing.assert_allclose(found.recall[name][0], 1)
