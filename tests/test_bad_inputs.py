@@ -17,7 +17,7 @@ import pytest
 
 import kukla.errors
 from kukla import Index, Nesting, Plan, Space, load_embedder, quantize, truncate
-from kukla.evaluate import evaluate_quality, evaluate_runs, storage
+from kukla.evaluate import AdaptiveClassifier, evaluate_quality, evaluate_runs, learn_thresholds, storage
 from kukla.known_models import find_known_model
 from kukla.profile import profile
 from kukla.projection import Adaptor
@@ -32,6 +32,14 @@ PAGE = Path(__file__).parent.parent / "docs" / "bad-inputs.md"
 
 def _vectors(count: int = 3) -> np.ndarray:
     return np.linspace(-1, 1, count * DIM, dtype=np.float32).reshape(count, DIM) + 0.01
+
+
+def _scores(prefixes: np.ndarray) -> np.ndarray:
+    return prefixes[:, :2]
+
+
+def _sums(prefixes: np.ndarray) -> np.ndarray:
+    return prefixes.sum(axis=1)
 
 
 def _with_nan() -> np.ndarray:
@@ -105,6 +113,14 @@ CASES: dict[str, list[tuple[str, Case]]] = {
         ("above float16", lambda p: quantize(np.full((1, 2), 1e6), "float16")),
         ("an unknown precision", lambda p: quantize(_vectors(), "int4")),
         ("a nesting that does not ascend", lambda p: Nesting((64, 32))),
+    ],
+    "Adaptive classification": [
+        ("fewer thresholds than dims", lambda p: AdaptiveClassifier((8, 16, 64), [0.9])),
+        (
+            "thresholds without labels",
+            lambda p: learn_thresholds(_vectors(0), np.arange(0), _scores, (8, 64)),
+        ),
+        ("logits of no class", lambda p: AdaptiveClassifier((8, 64), [0.9]).classify(_vectors(), _sums)),
     ],
     "Spaces": [
         ("vectors of another model", lambda p: _known_index(p).add(_vectors(), space=_other_space())),
@@ -212,6 +228,7 @@ COMMANDS: list[tuple[str, list[str]]] = [
     ("a file that is no array", ["truncate", "notes.npy", "out.npy", "--dims", "8"]),
     ("an evaluation of nothing", ["eval"]),
     ("a BEIR folder that is not there", ["eval", "missing"]),
+    ("a device of no known kind", ["eval", "missing", "--device", "gpu"]),
     ("dims above the width", ["truncate", "q.npy", "out.npy", "--dims", "65"]),
     ("a report over another file", ["report", "i.kukla", "--out", "notes.npy"]),
     ("a training run without data", ["train", "--base", "b", "--dims", "64", "--out", "m"]),
