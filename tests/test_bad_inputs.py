@@ -215,6 +215,7 @@ CASES: dict[str, list[tuple[str, Case]]] = {
 }
 
 _TRAIN = ["train", "--base", "b", "--data", "pairs.jsonl", "--out", "m"]
+_DISTILL = ["distill", "--teacher", "t", "--corpus", "missing.txt", "--out", "m"]
 COMMANDS: list[tuple[str, list[str]]] = [
     ("a missing file", ["index", "missing.md", "--to", "x.kukla"]),
     ("an index that is not there", ["search", "missing.kukla", "text"]),
@@ -236,6 +237,9 @@ COMMANDS: list[tuple[str, list[str]]] = [
     ("training of the same dims twice", [*_TRAIN, "--dims", "64,64"]),
     ("a learning rate of 0", [*_TRAIN, "--dims", "64", "--lr", "0"]),
     ("fewer weights than dims", [*_TRAIN, "--dims", "64,32", "--weights", "1,2,3"]),
+    ("a distillation of nothing", ["distill", "--teacher", "t", "--out", "m"]),
+    ("a distillation to 0 dims", [*_DISTILL, "--dims", "0,64"]),
+    ("a vocabulary of fewer pieces than bytes", [*_DISTILL, "--pieces", "200"]),
     ("a target for bare vectors", ["report", "q.npy", "--target", "recall@10>=0.9"]),
 ]
 

@@ -10,7 +10,7 @@ from kukla.train.config import TrainConfig
 from kukla.train.curves import Curves
 from kukla.train.data import Examples
 
-__all__ = ["model_card"]
+__all__ = ["interval", "model_card"]
 
 
 def model_card(
@@ -75,13 +75,13 @@ def _quality(quality: dict[str, dict[str, Any]]) -> list[str]:
         for row in sorted(after["rows"], key=lambda row: -row["dim"]):
             new, old = row["qualities"]["nDCG@10"], olds[row["dim"]]
             share = new["relative"]
-            kept = "-" if share is None else _interval(share, 100, 1, " %")
-            lines.append(f"| {row['dim']} | {_interval(old['mean'])} | {_interval(new['mean'])} | {kept} |")
+            kept = "-" if share is None else interval(share, 100, 1, " %")
+            lines.append(f"| {row['dim']} | {interval(old['mean'])} | {interval(new['mean'])} | {kept} |")
         lines += ["", *(f"- {note}" for note in after["notes"]), ""]
     return lines
 
 
-def _interval(found: dict[str, float], scale: float = 1, digits: int = 3, unit: str = "") -> str:
+def interval(found: dict[str, float], scale: float = 1, digits: int = 3, unit: str = "") -> str:
     mean, low, high = (f"{scale * found[key]:.{digits}f}" for key in ("mean", "low", "high"))
     return f"{mean}{unit} [{low}, {high}]"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from math import isfinite
 from pathlib import Path
@@ -14,7 +14,7 @@ from kukla.precision import Precision
 from kukla.train.extra import import_yaml
 from kukla.train.schedule import parse_dims, parse_weights
 
-__all__ = ["LOSSES", "TrainConfig", "read_config"]
+__all__ = ["LOSSES", "TrainConfig", "read_config", "read_keys"]
 
 LOSSES = ("contrastive", "triplet", "cosine", "cosent", "classification", "divergence")
 _CHOICES = {
@@ -143,6 +143,12 @@ def read_config(path: Path) -> dict[str, Any]:
     MissingExtraError
         Without PyYAML.
     """
+    places = ("base", "data", "out", "test", *_PATHS)
+    return read_keys(path, paths=places, numbers=tuple(_LEAST), such_as="base, data, out, dims")
+
+
+def read_keys(path: Path, *, paths: Sequence[str], numbers: Sequence[str], such_as: str) -> dict[str, Any]:
+    """The keys of a YAML file: ``paths`` and lists of them placed, ``numbers`` read, empty ones left out."""
     yaml = import_yaml()
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -151,9 +157,9 @@ def read_config(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ReadError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(found, dict):
-        raise ReadError(f"{path}: holds {type(found).__name__}; expected keys such as base, data, out, dims")
+        raise ReadError(f"{path}: holds {type(found).__name__}; expected keys such as {such_as}")
     # YAML 1.1 reads 2e-5 as a text: it wants a dot.
-    for key in _LEAST:
+    for key in numbers:
         if isinstance(found.get(key), str):
             try:
                 found[key] = float(found[key])
@@ -161,11 +167,12 @@ def read_config(path: Path) -> dict[str, Any]:
                 continue
 
     def place(value: Any) -> Any:
+        if isinstance(value, list):
+            return [place(one) for one in value]
         relative = isinstance(value, str) and value.startswith(("./", "../"))
         return str(path.parent / value) if relative else value
 
-    for key in ("base", "data", "out", *_PATHS):
-        found[key] = place(found[key]) if key in found else None
-    if isinstance(found.get("test"), list):
-        found["test"] = [place(one) for one in found["test"]]
+    for key in paths:
+        if key in found:
+            found[key] = place(found[key])
     return {key: value for key, value in found.items() if value is not None}
