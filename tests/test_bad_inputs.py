@@ -20,6 +20,7 @@ from kukla import Index, Nesting, Plan, Space, load_embedder, quantize, truncate
 from kukla.evaluate import AdaptiveClassifier, evaluate_quality, evaluate_runs, learn_thresholds, storage
 from kukla.known_models import find_known_model
 from kukla.profile import profile
+from kukla.projection import Adaptor
 from kukla.projection.choose import choose_projection
 from kukla.readers.beir import open_beir
 from kukla.readers.qrels import read_qrels
@@ -78,6 +79,11 @@ def _calibrate(folder: Path, queries: object, documents: np.ndarray | None = Non
     index = Index.create(folder / "i.kukla", dim=DIM)
     index.add(_many() if documents is None else documents)
     return index.calibrate(queries, target="recall@10>=0.95")  # type: ignore[arg-type]
+
+
+def _unreached() -> Adaptor:
+    """z + max(z, 0) * -1 is never above 0."""
+    return Adaptor(np.eye(2), np.eye(2), -np.eye(2))
 
 
 def _damaged(folder: Path, change: Callable[[bytes], bytes]) -> Path:
@@ -163,6 +169,11 @@ CASES: dict[str, list[tuple[str, Case]]] = {
         ("fit: 3 queries", lambda p: choose_projection(_many(), _many(3, seed=1))),
         ("fit: copies of 7 vectors", lambda p: choose_projection(np.repeat(_many(7), 30, axis=0))),
         ("fit: all vectors equal", lambda p: choose_projection(np.ones((200, DIM)))),
+        ("an adaptor of other shapes", lambda p: Adaptor(np.eye(4), np.ones((4, 3)), np.ones((4, 3)))),
+        (
+            "an adaptor that is turned back from nowhere",
+            lambda p: _unreached().inverse(np.ones((1, 2), np.float32)),
+        ),
         ("fit: all queries equal", lambda p: choose_projection(_many(), np.ones((200, DIM)))),
         ("calibrate: rows of different lengths", lambda p: _calibrate(p, [[1.0, 2.0], [1.0]])),
         ("calibrate: a NaN", lambda p: _calibrate(p, _many(nan=True))),
