@@ -38,10 +38,14 @@ def test_defaults_are_the_real_ones() -> None:
 
 
 def test_the_example_is_a_run(tmp_path: Path) -> None:
-    (example,) = re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)
+    example, several = re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)
     (tmp_path / "config.yaml").write_text(example)
     config = TrainConfig.of(read_config(tmp_path / "config.yaml"))
     assert (config.dims, config.learning_rate, config.patience) == ((384, 192, 96, 48, 24), 2e-5, 3)
+    (tmp_path / "several.yaml").write_text("base: b\nout: o\ndims: [8]\n" + several)
+    files = TrainConfig.of(read_config(tmp_path / "several.yaml")).parts
+    assert [one.loss for one in files] == ["contrastive", "cosent", "classification"]
+    assert files[1].path == str(tmp_path / "sts.tsv")
 
 
 @pytest.mark.parametrize("loss", LOSSES)
