@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kukla import kernels
-from kukla.cost import bytes_per_row
+from kukla.cost import bytes_before, bytes_per_row
+from kukla.errors import ChecksumError
 from kukla.nesting import Nesting
 from kukla.plan import Plan, Stage
 from kukla.precision import Precision
@@ -30,11 +31,15 @@ CACHED_PLANS = 16
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bound:
-    """A plan bound to the segments of a view; ``row_bytes`` is what each stage reads of a row."""
+    """A plan bound to the segments of a view.
+
+    ``row_bytes`` is what each stage reads of a row, ``query_bytes`` what it reads of each query besides.
+    """
 
     plan: Plan
     runner: Runner
     row_bytes: tuple[int, ...]
+    query_bytes: tuple[int, ...]
 
     def run(
         self, queries: NDArray[np.float32], k: int, masks: Sequence[Mask], allowed: int, threads: int
@@ -50,9 +55,15 @@ class Bound:
         scores = np.empty((nq, keeps[-1]), dtype=np.float32)
         cuts = np.empty((depth, nq), dtype=np.float32)
         packed = [None if mask is None else mask.view(np.uint8) for mask in masks]
-        seconds, scored = self.runner.run(queries, keeps, packed, threads, rows, scores, cuts)
-        counted = zip(stages, scored, keeps, self.row_bytes, seconds, strict=True)
-        reports = [StageReport(stage, n, keep * nq, n * size, time) for stage, n, keep, size, time in counted]
+        try:
+            seconds, scored = self.runner.run(queries, keeps, packed, threads, rows, scores, cuts)
+        except RuntimeError as error:
+            raise ChecksumError(f"a file of lists is damaged: {error}; verify() says which") from None
+        counted = zip(stages, scored, keeps, self.row_bytes, self.query_bytes, seconds, strict=True)
+        reports = [
+            StageReport(stage, n, keep * nq, n * size + nq * once, time)
+            for stage, n, keep, size, once, time in counted
+        ]
         return Found(rows, scores, tuple(reports), cuts)
 
 
@@ -88,21 +99,40 @@ def _bind(plan: Plan, view: View, nesting: Nesting, renormalise: bool, isa: str)
     def divides(stage: Stage) -> bool:
         return renormalise and stage.dim < nesting.full
 
-    runner = kernels.runner(
-        isa, list(nesting), [(stage.precision.value, stage.dim, divides(stage)) for stage in plan.stages]
-    )
-    for segment in view.segments:
+    partition = view.partition if plan.stages[0].precision is Precision.PQ4 else None
+    stages = [
+        (
+            stage.precision.value,
+            stage.dim,
+            divides(stage),
+            0 if partition is None else min(stage.probes or partition.lists, partition.lists),
+        )
+        for stage in plan.stages
+    ]
+    arrays = None
+    if partition is not None:
+        names = "heads", "tails", "scales", "routes", "order", "ends", "books"
+        arrays = tuple(getattr(partition, name) for name in names)
+    runner = kernels.runner(isa, list(nesting), stages, arrays, view.count)
+    for segment, lists in zip(view.segments, view.lists, strict=True):
         codes, scales, norms = zip(
             *(_arrays(stage, segment, divides(stage)) for stage in plan.stages), strict=True
         )
-        runner.add_segment(segment.rows, *segment.id_arrays(), codes, scales, norms)
-    row_bytes = tuple(bytes_per_row(stage, nesting, renormalise=renormalise) for stage in plan.stages)
-    return Bound(plan, runner, row_bytes)
+        listed = None
+        if partition is not None and lists is not None:
+            listed = lists.offsets, lists.rows, lists.blocks, lists.codes
+        runner.add_segment(segment.rows, *segment.id_arrays(), codes, scales, norms, listed)
+    row_bytes = tuple(
+        bytes_per_row(stage, nesting, renormalise=renormalise, partition=partition) for stage in plan.stages
+    )
+    return Bound(plan, runner, row_bytes, tuple(bytes_before(stage, partition) for stage in plan.stages))
 
 
 def _arrays(stage: Stage, segment: Segment, divided: bool) -> tuple[Sequence[Any], Sequence[Any], Any]:
     """Codes (or vectors), scales and norms that a stage reads."""
     norms = segment.norms(stage.dim) if divided else None
+    if stage.precision is Precision.PQ4:
+        return [], [], None
     if stage.precision.is_float:
         return [segment.floats(stage.precision.value)], [], norms
     codes = segment.shells(stage.precision.value, stage.dim)

@@ -1,0 +1,196 @@
+// The first stage of a plan over partitioned lists: the rows of the lists nearest to each query, by their codes.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "candidates.hpp"
+#include "lists.hpp"
+#include "parallel.hpp"
+
+namespace kukla {
+
+// Scores rows of segments that have lists without codes: `score(query, segment, row)`.
+template <class Score>
+class ListScan {
+public:
+    struct Segment {
+        std::size_t rows;
+        ListsData lists;
+        const std::uint8_t* mask;  // may be null
+    };
+
+    // `want`: so many allowed rows are looked at by each query at least, if there are so many: the next lists follow.
+    ListScan(const Isa& isa, const PartitionData& partition, const Better& better, std::vector<Segment> segments,
+             std::size_t probes, std::size_t keep, std::size_t want, const Score& score)
+        : isa_(isa), partition_(partition), better_(better), segments_(std::move(segments)),
+          probes_(std::min(probes, partition.lists)), keep_(keep), want_(want), score_(score) {
+        for (const Segment& segment : segments_) masked_ = masked_ || segment.mask != nullptr;
+    }
+
+    // Appends to each query's candidates; returns how many rows were scored.
+    std::int64_t run(const float* queries, std::size_t nq, std::size_t threads,
+                     std::vector<std::vector<Candidate>>& found) const {
+        if (keep_ == 0) return 0;
+        // A single query is done before a second thread has started.
+        const std::size_t parts = std::max<std::size_t>(1, std::min({threads, nq}));
+        std::vector<std::int64_t> scored(parts, 0);
+        parallel(parts, [&](std::size_t part) {
+            const std::size_t begin = nq / parts * part + std::min(part, nq % parts);
+            const std::size_t end = begin + nq / parts + (part < nq % parts ? 1 : 0);
+            Room room;
+            for (std::size_t first = begin; first < end; first += kTile)
+                scored[part] += tile(queries, first, std::min(end, first + kTile), room, found);
+        });
+        std::int64_t total = 0;
+        for (const std::int64_t count : scored) total += count;
+        return total;
+    }
+
+private:
+    static constexpr std::size_t kTile = 96;   // queries that share a reading of the lists; their tables fit in L2
+    static constexpr std::size_t kAlone = 8;   // lists that each query of a tile looks into before: they say what is near
+    static constexpr std::size_t kBlocks = 64;  // of a list that are scanned before the threshold is looked at again
+
+    struct Room {
+        std::vector<std::uint32_t> positions = std::vector<std::uint32_t>(kBlocks * kNibbleRows);
+        std::vector<std::uint16_t> sums = std::vector<std::uint16_t>(kBlocks * kNibbleRows);
+    };
+
+    struct Asked {
+        Asked(const ListScan& scan, const float* query, std::size_t number)
+            : number(number), lists(scan.isa_, scan.partition_, query, scan.probes_),
+              best(scan.better_, scan.keep_) {}
+        std::size_t number;
+        ListQuery lists;
+        Shortlist best;
+        std::size_t seen = 0;
+        std::int64_t scored = 0;
+    };
+
+    std::int64_t tile(const float* queries, std::size_t begin, std::size_t end, Room& room,
+                      std::vector<std::vector<Candidate>>& found) const {
+        std::vector<std::unique_ptr<Asked>> asked;
+        for (std::size_t q = begin; q < end; ++q)
+            asked.push_back(std::make_unique<Asked>(*this, queries + q * partition_.dim, q));
+        // Which lists a query looks into does not depend on the order in which they are read.
+        const bool together = asked.size() > 1 && !masked_;
+        const std::size_t alone = together ? std::min(kAlone, probes_) : probes_;
+        for (const auto& one : asked)
+            for (std::size_t i = 0; i < alone; ++i) {
+                if (i + 1 < probes_) prefetch((one->lists)[i + 1].list);
+                visit(*one, i, room);
+            }
+        if (together) {
+            std::vector<std::pair<std::uint32_t, std::pair<std::uint32_t, std::uint32_t>>> visits;
+            for (std::size_t a = 0; a < asked.size(); ++a)
+                for (std::size_t i = alone; i < probes_; ++i)
+                    visits.push_back({asked[a]->lists[i].list, {static_cast<std::uint32_t>(a),
+                                                                static_cast<std::uint32_t>(i)}});
+            std::sort(visits.begin(), visits.end());
+            for (const auto& [list, which] : visits) visit(*asked[which.first], which.second, room);
+        }
+        std::int64_t scored = 0;
+        for (const auto& one : asked) {
+            for (std::size_t i = probes_; i < partition_.lists && one->seen < want_; ++i) visit(*one, i, room);
+            std::vector<Candidate> line = one->best.finish();
+            std::vector<Candidate>& to = found[one->number];
+            to.insert(to.end(), line.begin(), line.end());
+            scored += one->scored;
+        }
+        return scored;
+    }
+
+    void prefetch(std::uint32_t list) const {
+        constexpr std::size_t lines = 16;
+        const std::size_t block = partition_.groups / 2 * kNibbleRows;
+        for (const Segment& segment : segments_) {
+            if (segment.lists.codes == nullptr) continue;
+            const std::uint8_t* from = segment.lists.codes + segment.lists.blocks[list] * block;
+            for (std::size_t i = 0; i < lines; ++i) __builtin_prefetch(from + i * 64);
+        }
+    }
+
+    void visit(Asked& one, std::size_t i, Room& room) const {
+        const ListQuery::Choice choice = one.lists[i];
+        for (std::size_t s = 0; s < segments_.size(); ++s) {
+            const Segment& segment = segments_[s];
+            if (segment.lists.offsets == nullptr) continue;
+            const std::size_t begin = segment.lists.offsets[choice.list];
+            const std::size_t count = segment.lists.offsets[choice.list + 1] - begin;
+            const std::uint32_t* rows = segment.lists.rows + begin;
+            const std::size_t open = allowed(segment, rows, count);
+            one.seen += open;
+            if (open == 0) continue;
+            if (segment.lists.codes == nullptr)
+                one_by_one(one, s, rows, count);
+            else
+                by_codes(one, s, choice, rows, count, room);
+        }
+    }
+
+    static std::size_t allowed(const Segment& segment, const std::uint32_t* rows, std::size_t count) {
+        if (segment.mask == nullptr) return count;
+        std::size_t open = 0;
+        for (std::size_t i = 0; i < count; ++i) open += rows[i] < segment.rows && segment.mask[rows[i]] != 0;
+        return open;
+    }
+
+    void one_by_one(Asked& one, std::size_t s, const std::uint32_t* rows, std::size_t count) const {
+        const Segment& segment = segments_[s];
+        for (std::size_t i = 0; i < count; ++i) {
+            if (rows[i] >= segment.rows || (segment.mask != nullptr && segment.mask[rows[i]] == 0)) continue;
+            one.best.offer(candidate(s, rows[i], score_(one.number, s, rows[i])));
+            ++one.scored;
+        }
+    }
+
+    void by_codes(Asked& one, std::size_t s, const ListQuery::Choice& choice, const std::uint32_t* rows,
+                  std::size_t count, Room& room) const {
+        const Segment& segment = segments_[s];
+        const std::size_t pairs = partition_.groups / 2, block_bytes = pairs * kNibbleRows;
+        const std::uint8_t* codes = segment.lists.codes + segment.lists.blocks[choice.list] * block_bytes;
+        const double base = choice.score + one.lists.offset;
+        one.scored += static_cast<std::int64_t>(count);
+        for (std::size_t from = 0; from < count; from += kBlocks * kNibbleRows) {
+            const std::size_t here = std::min(count - from, kBlocks * kNibbleRows);
+            const std::int64_t least = least_sum(one, base);
+            if (least > one.lists.largest) return;
+            const std::size_t blocks = (here + kNibbleRows - 1) / kNibbleRows;
+            const std::size_t hits = isa_.nibble_hits(codes + from / kNibbleRows * block_bytes, blocks, pairs,
+                                                      one.lists.tables.data(), static_cast<std::uint16_t>(least),
+                                                      room.positions.data(), room.sums.data());
+            for (std::size_t h = 0; h < hits; ++h) {
+                if (room.positions[h] >= here) continue;  // the filling of the last block
+                const std::uint32_t row = rows[from + room.positions[h]];
+                if (row >= segment.rows || (segment.mask != nullptr && segment.mask[row] == 0)) continue;
+                one.best.offer(candidate(s, row, static_cast<float>(base + one.lists.delta * room.sums[h])));
+            }
+        }
+    }
+
+    // A sum below it cannot reach the shortlist. A little less than the division says: it rounds, and estimates are
+    // rounded to float32.
+    static std::int64_t least_sum(const Asked& one, double base) {
+        if (one.best.worst() == 0xFFFFFFFFU || !(one.lists.delta > 0.0)) return 0;
+        const double worst = static_cast<double>(one.best.worst_score());
+        const double sum = std::floor((worst - std::fabs(worst) * 0x1p-23 - base) / one.lists.delta) - 1.0;
+        return sum > 65535.0 ? 65536 : sum > 0.0 ? static_cast<std::int64_t>(sum) : 0;
+    }
+
+    const Isa& isa_;
+    const PartitionData& partition_;
+    const Better& better_;
+    std::vector<Segment> segments_;
+    std::size_t probes_, keep_, want_;
+    bool masked_ = false;
+    const Score& score_;
+};
+
+}  // namespace kukla

@@ -1,0 +1,88 @@
+"""Training a partition: k-means, and codebooks of residuals."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kukla.partition.groups import choose_groups
+from kukla.partition.k_means import k_means, nearest
+from kukla.partition.model import CODEWORDS, Partition
+from kukla.progress import Progress
+
+__all__ = ["train_partition"]
+
+CODEBOOK_ROWS = 16_384
+CODEBOOK_ROUNDS = 10
+
+F32 = NDArray[np.float32]
+
+
+def train_partition(
+    rows: F32,
+    *,
+    lists: int,
+    code_bytes: int,
+    queries: F32 | None = None,
+    cosine: bool = True,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Partition:
+    """A partition for rows like these.
+
+    Parameters
+    ----------
+    rows : ndarray of float32, shape (n, dim)
+        A sample, as an index stores them; at least ``lists``, better forty times as many.
+    lists : int
+    code_bytes : int
+        Of one row's code: even, at most 128.
+    queries : ndarray of float32, shape (m, dim), optional
+        They say how much each dim matters. Default: the rows.
+    cosine : bool
+        Whether rows are of length 1.
+    seed : int
+    progress : callable, optional
+
+    Returns
+    -------
+    Partition
+    """
+    rng = np.random.default_rng(seed)
+    centroids = k_means(rows, lists, rng, progress=progress)
+    largest = np.abs(centroids).max(axis=1)
+    scales = np.where(largest > 0, largest / 127, 1).astype(np.float32)
+    codes = np.rint(centroids / scales[:, None]).astype(np.int8)
+    centroids = codes * scales[:, None]
+    lengths = np.sqrt(np.einsum("ij,ij->i", centroids, centroids, dtype=np.float64))
+    # A centroid of nothing is that of rows from all sides: as long as the usual one.
+    usual = float(np.median(lengths[lengths > 0])) if (lengths > 0).any() else 1.0
+    routes = 1 / np.where(lengths > usual * 1e-3, lengths, usual) if cosine else np.ones(lists)
+
+    some = rows[np.sort(rng.choice(len(rows), min(len(rows), CODEBOOK_ROWS), replace=False))]
+    residuals = some - centroids[nearest(some, centroids)]
+    asked = rows if queries is None else queries
+    weights = np.einsum("ij,ij->j", asked, asked, dtype=np.float64) / len(asked)
+    order, ends = choose_groups(np.einsum("ij,ij->j", residuals, residuals) / len(residuals) * weights, 2 * code_bytes)
+    books = np.empty((len(order), CODEWORDS), dtype=np.float32)
+    kept = np.empty(len(order), dtype=np.float32)
+    start = 0
+    for end in ends.tolist():
+        dims = order[start:end]
+        # Only ratios inside a group decide which codeword is nearest.
+        most = float(weights[dims].max())
+        kept[start:end] = weights[dims] / most if most > 0 else 1.0
+        root = np.sqrt(np.maximum(kept[start:end], 1e-6))
+        kept[start:end] = root * root
+        words = k_means(np.ascontiguousarray(residuals[:, dims] * root), CODEWORDS, rng, rounds=CODEBOOK_ROUNDS)
+        books[start:end] = (words / root).T
+        start = end
+    return Partition(
+        codes=codes,
+        scales=scales,
+        routes=routes.astype(np.float32),
+        order=order.astype(np.uint64),
+        ends=ends.astype(np.uint64),
+        books=books,
+        weights=kept,
+    )
