@@ -194,8 +194,6 @@ class Plan:
         for stage in self.stages[1:]:
             if stage.precision is Precision.PQ4:
                 raise PlanError(f"stage {stage} of {self}: only a first stage can look into lists")
-        if last.precision is Precision.PQ4:
-            raise PlanError(f"{self} needs a stage after {last}: codes of lists only make shortlists")
         for cheap, dear in pairwise(self.stages):
             if dear.bits_per_vector <= cheap.bits_per_vector:
                 raise PlanError(

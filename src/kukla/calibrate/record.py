@@ -120,8 +120,8 @@ def entries(index: Index) -> list[Entry]:
 
 
 def key_of(index: Index) -> dict[str, Any]:
-    """What a calibration belongs to: space, projection, metric, nesting, precisions, Kukla's version."""
-    settings = index._settings
+    """What a calibration belongs to: space, projection, metric, nesting, precisions, lists, Kukla's version."""
+    settings, partition = index._settings, index._store.current().partition
     space, projection = settings.space, settings.projection
     return {
         "space": f"{space.provider}/{space.model}@{space.revision}, {space.dim} dims",
@@ -129,6 +129,7 @@ def key_of(index: Index) -> dict[str, Any]:
         "metric": settings.metric,
         "nesting": str(settings.nesting),
         "precisions": ", ".join(precision.value for precision in settings.precisions),
+        "lists": "none" if partition is None else f"{partition.lists} ({partition.fingerprint})",
         "kukla": _version(),
     }
 

@@ -12,6 +12,7 @@ give them, are alone or in pairs; dims that matter little share their four bits 
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,10 +23,10 @@ from numpy.typing import NDArray
 
 from kukla import kernels
 from kukla.errors import ForeignFileError
+from kukla.partition.codebooks import CODEWORDS, weighted_codewords
 
-__all__ = ["CODEWORDS", "HEAD_DIMS", "Partition"]
+__all__ = ["HEAD_DIMS", "Partition"]
 
-CODEWORDS = 16
 MOST_GROUPS = 256
 HEAD_DIMS = 128
 """So many dims of the centroids decide which centroids are looked at as a whole."""
@@ -100,6 +101,14 @@ class Partition:
         """Of all centroids: what choosing lists keeps in memory."""
         return self.codes.nbytes + self.scales.nbytes + self.routes.nbytes
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """Eight hex digits of everything in it."""
+        crc = 0
+        for array in self.arrays().values():
+            crc = zlib.crc32(np.ascontiguousarray(array).tobytes(), crc)
+        return f"{crc:08x}"
+
     def choosing_bytes(self, probes: int | None) -> int:
         """Bytes of centroids that a query reads to find the ``probes`` lists nearest to it (``None``: all)."""
         whole = self.lists if probes is None else min(self.lists, 2 * probes + MORE)
@@ -127,12 +136,7 @@ class Partition:
 
     @cached_property
     def _encoder(self) -> tuple[F32, F32]:
-        """Weighted codewords, and half their weighted squared lengths ``(groups, 16)``."""
-        weighted = np.ascontiguousarray(self.books * self.weights[:, None])
-        squares = np.cumsum(weighted.astype(np.float64) * self.books / 2, axis=0)
-        sums = squares[self.ends.astype(np.int64) - 1]
-        halves = np.diff(sums, axis=0, prepend=np.zeros((1, CODEWORDS)))
-        return weighted, halves.astype(np.float32)
+        return weighted_codewords(self.books, self.weights, self.ends)
 
     def assign(self, rows: F32, *, threads: int = 1) -> NDArray[np.int64]:
         """The list of each row ``(n, dim)``: of its nearest centroid, found among those nearest by their first dims."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kukla.partition.model import CODEWORDS, HEAD_DIMS, MORE, Partition
+from kukla.partition.codebooks import CODEWORDS
+from kukla.partition.model import HEAD_DIMS, MORE, Partition
 from kukla.precision import QUERY_CODE_MAX
 
 __all__ = ["Probe"]

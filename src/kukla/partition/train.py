@@ -5,15 +5,17 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from kukla.partition.codebooks import train_codebooks
 from kukla.partition.groups import choose_groups
 from kukla.partition.k_means import k_means, nearest
-from kukla.partition.model import CODEWORDS, Partition
+from kukla.partition.model import Partition
 from kukla.progress import Progress
 
 __all__ = ["train_partition"]
 
 CODEBOOK_ROWS = 16_384
-CODEBOOK_ROUNDS = 10
+
+LEAST_WEIGHT = 1e-6
 
 F32 = NDArray[np.float32]
 
@@ -64,25 +66,19 @@ def train_partition(
     asked = rows if queries is None else queries
     weights = np.einsum("ij,ij->j", asked, asked, dtype=np.float64) / len(asked)
     order, ends = choose_groups(np.einsum("ij,ij->j", residuals, residuals) / len(residuals) * weights, 2 * code_bytes)
-    books = np.empty((len(order), CODEWORDS), dtype=np.float32)
-    kept = np.empty(len(order), dtype=np.float32)
-    start = 0
-    for end in ends.tolist():
-        dims = order[start:end]
-        # Only ratios inside a group decide which codeword is nearest.
-        most = float(weights[dims].max())
-        kept[start:end] = weights[dims] / most if most > 0 else 1.0
-        root = np.sqrt(np.maximum(kept[start:end], 1e-6))
-        kept[start:end] = root * root
-        words = k_means(np.ascontiguousarray(residuals[:, dims] * root), CODEWORDS, rng, rounds=CODEBOOK_ROUNDS)
-        books[start:end] = (words / root).T
-        start = end
+    order, ends = order.astype(np.int64), ends.astype(np.uint64)
+    # Only ratios inside a group decide which codeword is nearest.
+    starts = np.concatenate([[0], ends[:-1].astype(np.int64)])
+    most = np.maximum.reduceat(weights[order], starts)
+    most = np.repeat(np.where(most > 0, most, 1.0), np.diff(ends.astype(np.int64), prepend=0))
+    kept = np.maximum(weights[order] / most, LEAST_WEIGHT).astype(np.float32)
+    books = train_codebooks(np.ascontiguousarray(residuals[:, order]), kept, ends, rng)
     return Partition(
         codes=codes,
         scales=scales,
         routes=routes.astype(np.float32),
         order=order.astype(np.uint64),
-        ends=ends.astype(np.uint64),
+        ends=ends,
         books=books,
         weights=kept,
     )

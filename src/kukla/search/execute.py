@@ -17,7 +17,7 @@ from kukla import kernels
 from kukla.cost import bytes_before, bytes_per_row
 from kukla.errors import PlanError
 from kukla.nesting import Nesting
-from kukla.plan import Plan
+from kukla.plan import Plan, Stage
 from kukla.precision import Precision
 from kukla.search.lists import scan_lists
 from kukla.search.masks import count_allowed
@@ -128,7 +128,7 @@ def _run(
         before = rows.shape[1] if i else allowed
         scored = before * len(queries)
         if stage.precision is Precision.PQ4:
-            rows, scores, scored = _scan_lists(plan, queries, view, masks, nesting, keep, renormalise)
+            rows, scores, scored = _scan_lists(stage, queries, view, masks, keep)
         else:
             scorer = make_scorer(stage, queries, nesting, renormalise=renormalise)
             if i == 0:
@@ -153,27 +153,14 @@ def _run(
 
 
 def _scan_lists(
-    plan: Plan,
-    queries: NDArray[np.float32],
-    view: View,
-    masks: Sequence[Mask],
-    nesting: Nesting,
-    keep: int,
-    renormalise: bool,
+    stage: Stage, queries: NDArray[np.float32], view: View, masks: Sequence[Mask], keep: int
 ) -> tuple[Rows, Scores, int]:
-    first, second = plan.stages[:2]
-    scorers = [
-        make_scorer(second, queries[number : number + 1], nesting, renormalise=renormalise)
-        for number in range(len(queries))
-    ]
-    found, values, scored = scan_lists(first, scorers, queries, view, masks, keep)
-    lines = [
-        best(rows[None], scores[None], keep, view, ordered=False)
-        for rows, scores in zip(found, values, strict=True)
-    ]
-    if not lines:
-        return np.empty((0, keep), dtype=np.int64), np.empty((0, keep), dtype=np.float32), 0
-    return np.concatenate([rows for rows, _ in lines]), np.concatenate([scores for _, scores in lines]), scored
+    found, values, scored = scan_lists(stage, queries, view, masks, keep)
+    rows = np.empty((len(queries), keep), dtype=np.int64)
+    scores = np.empty((len(queries), keep), dtype=np.float32)
+    for number, (line, value) in enumerate(zip(found, values, strict=True)):
+        rows[number], scores[number] = best(line[None], value[None], keep, view, ordered=True)
+    return rows, scores, scored
 
 
 def _scan(

@@ -8,13 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kukla import kernels
+from kukla.cost import LIST_ROW_BYTES, bytes_before, bytes_per_row
+from kukla.nesting import Nesting
 from kukla.partition.lists import SegmentLists
 from kukla.partition.probe import Probe
-from kukla.plan import Stage
-from kukla.search.stages import Mask, Rows, Scorer, Scores
+from kukla.plan import Plan, Stage
+from kukla.precision import Precision
+from kukla.search.certificate import exact_stage
+from kukla.search.masks import count_allowed
+from kukla.search.stages import Mask, Rows, Scorer, Scores, make_scorer
+from kukla.storage.layout import Layout
 from kukla.storage.store import View
 
-__all__ = ["scan_lists", "usual_rows"]
+__all__ = ["scan_lists", "stage_without_codes", "usual_rows", "without_lists"]
 
 
 def usual_rows(stage: Stage, view: View) -> int:
@@ -24,9 +30,33 @@ def usual_rows(stage: Stage, view: View) -> int:
     return -(-min(stage.probes or lists, lists) * view.count // lists)
 
 
+def stage_without_codes(layout: Layout) -> Stage:
+    """What scores rows that have no codes yet: all dims in int8, or as floats where int8 is not kept."""
+    int8 = Precision.INT8 in layout.precisions
+    return Stage(layout.nesting.full, Precision.INT8 if int8 else layout.float_precision)
+
+
+def without_lists(
+    plan: Plan, view: View, masks: Sequence[Mask], nesting: Nesting, *, renormalise: bool
+) -> Plan:
+    """The plan to run under these masks: without its lists, where a scan of the allowed rows reads less.
+
+    The fewer rows a filter leaves, the more lists a query would have to look into to see enough of them.
+    """
+    first = plan.stages[0]
+    if first.precision is not Precision.PQ4 or view.partition is None or all(mask is None for mask in masks):
+        return plan
+    allowed = count_allowed(view, masks)
+    rows = sum(segment.rows for segment in view.segments)
+    share = min(1.0, usual_rows(first, view) / max(1, allowed))
+    in_lists = share * rows * (view.partition.code_bytes + LIST_ROW_BYTES)
+    following = Plan(plan.stages[1:] or [exact_stage(view.segments[0].layout)])
+    alone = allowed * bytes_per_row(following.stages[0], nesting, renormalise=renormalise)
+    return following if alone <= in_lists + bytes_before(first, view.partition) else plan
+
+
 def scan_lists(
     stage: Stage,
-    scorers: Sequence[Scorer],
     queries: NDArray[np.float32],
     view: View,
     masks: Sequence[Mask],
@@ -36,8 +66,8 @@ def scan_lists(
 
     A query looks into ``stage.probes`` lists; then, until it has seen ``keep`` rows, into the next ones. Where a
     filter or deletions leave fewer rows in each list, it goes on until it has seen as many as it would have
-    without. Rows of lists without codes, and all rows of segments without lists, are scored by ``scorers``, one a
-    query, of the stage after.
+    without. Rows of lists without codes, and all rows of segments without lists, are scored by
+    :func:`stage_without_codes`.
 
     Returns
     -------
@@ -55,7 +85,11 @@ def scan_lists(
     )
     want = min(allowed, max(keep, usual_rows(stage, view))) if masked else keep
     all_rows, all_scores, scored = [], [], 0
+    layout = view.segments[0].layout
     for number in range(len(queries)):
+        scorer = make_scorer(
+            stage_without_codes(layout), queries[number : number + 1], layout.nesting, renormalise=False
+        )
         probe = Probe.of(view.partition, queries[number], probes)
         found: list[tuple[Rows, Scores]] = []
         seen = 0
@@ -65,7 +99,7 @@ def scan_lists(
             for s, (lists, mask) in enumerate(zip(view.lists, masks, strict=True)):
                 if lists is None:
                     continue
-                rows, scores = _list(probe, i, lists, mask, s, scorers[number], view)
+                rows, scores = _list(probe, i, lists, mask, s, scorer, view)
                 seen += len(rows)
                 found.append((rows + view.starts[s], scores))
         for s, lists in enumerate(view.lists):
@@ -73,7 +107,7 @@ def scan_lists(
                 rows = np.arange(view.segments[s].rows)
                 mask = masks[s]
                 rows = rows if mask is None else rows[mask]
-                found.append((rows + view.starts[s], _by_stage(scorers[number], view, s, rows)))
+                found.append((rows + view.starts[s], _by_stage(scorer, view, s, rows)))
         all_rows.append(np.concatenate([rows for rows, _ in found]))
         all_scores.append(np.concatenate([scores for _, scores in found]))
         scored += len(all_rows[-1])

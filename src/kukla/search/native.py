@@ -16,6 +16,7 @@ from kukla.errors import ChecksumError
 from kukla.nesting import Nesting
 from kukla.plan import Plan, Stage
 from kukla.precision import Precision
+from kukla.search.lists import stage_without_codes
 from kukla.search.result import Found, StageReport
 from kukla.search.stages import Mask
 from kukla.storage.segment import Segment
@@ -100,6 +101,9 @@ def _bind(plan: Plan, view: View, nesting: Nesting, renormalise: bool, isa: str)
         return renormalise and stage.dim < nesting.full
 
     partition = view.partition if plan.stages[0].precision is Precision.PQ4 else None
+    # Rows without codes are scored by a stage that the plan does not name.
+    without_codes = [] if partition is None else [stage_without_codes(view.segments[0].layout)]
+    bound_stages = [*plan.stages, *without_codes]
     stages = [
         (
             stage.precision.value,
@@ -107,7 +111,7 @@ def _bind(plan: Plan, view: View, nesting: Nesting, renormalise: bool, isa: str)
             divides(stage),
             0 if partition is None else min(stage.probes or partition.lists, partition.lists),
         )
-        for stage in plan.stages
+        for stage in bound_stages
     ]
     arrays = None
     if partition is not None:
@@ -116,7 +120,7 @@ def _bind(plan: Plan, view: View, nesting: Nesting, renormalise: bool, isa: str)
     runner = kernels.runner(isa, list(nesting), stages, arrays, view.count)
     for segment, lists in zip(view.segments, view.lists, strict=True):
         codes, scales, norms = zip(
-            *(_arrays(stage, segment, divides(stage)) for stage in plan.stages), strict=True
+            *(_arrays(stage, segment, divides(stage)) for stage in bound_stages), strict=True
         )
         listed = None
         if partition is not None and lists is not None:

@@ -45,7 +45,7 @@ public:
             require(dim > 0 && dim <= ends_.back(), "a stage's dim must be within the vectors");
             const Kind kind = kind_named(precision);
             require(kind != Kind::lists || (stages_.empty() && stages.size() > 1 && partition && probes > 0),
-                    "lists are for a first stage, need a stage after it, a partition and probes");
+                    "lists are for a first stage, need a partition, probes, and a stage for rows without codes");
             stages_.push_back({kind, dim, renormalise, probes});
         }
         if (partition) set_partition(*partition);
@@ -84,7 +84,7 @@ public:
                const std::vector<Optional<std::uint8_t, 1>>& masks, std::size_t threads,
                const Array<std::int64_t, 2>& rows, const Array<float, 2>& scores, const Array<float, 2>& cuts) {
         nb::gil_scoped_release released;
-        const std::size_t nq = queries.shape(0), depth = stages_.size();
+        const std::size_t nq = queries.shape(0), depth = depth_of_plan();
         require(queries.shape(1) == ends_.back() && keeps.size() == depth && masks.size() == segments_.size(),
                 "queries, keeps or masks do not fit");
         require(rows.shape(0) == nq && rows.shape(1) == keeps.back() && scores.shape(0) == nq &&
@@ -115,6 +115,8 @@ public:
     }
 
 private:
+    std::size_t depth_of_plan() const { return stages_.size() - (stages_[0].kind == Kind::lists ? 1 : 0); }
+
     void set_partition(const Partition& given) {
         const auto& [heads, tails, scales, routes, order, group_ends, books] = given;
         const std::size_t lists = heads.shape(0), dim = ends_.back(), groups = group_ends.shape(0);

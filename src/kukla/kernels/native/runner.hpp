@@ -127,7 +127,8 @@ using AnyScorer = std::variant<BinaryScorer, Int8Scorer, FloatScorer<float>, Flo
 
 class Runner {
 public:
-    // `live` counts the rows that are not deleted. A stage of Kind::lists needs a partition and a stage after it.
+    // `live` counts the rows that are not deleted. A first stage of Kind::lists needs a partition, and one more stage
+    // than the plan has: it scores the rows that have no codes.
     Runner(const Isa& isa, std::size_t full, std::vector<std::size_t> ends, std::vector<StageSpec> stages,
            std::vector<SegmentData> segments, const PartitionData& partition, std::size_t live)
         : isa_(isa), full_(full), ends_(std::move(ends)), stages_(std::move(stages)), segments_(std::move(segments)),
@@ -146,7 +147,7 @@ public:
              std::int64_t* rows, float* scores, float* cuts, double* seconds, std::int64_t* scored) const {
         using Clock = std::chrono::steady_clock;
         std::vector<std::vector<Candidate>> found(nq);
-        for (std::size_t i = 0; i < stages_.size(); ++i) {
+        for (std::size_t i = 0; i < keeps.size(); ++i) {
             const auto started = Clock::now();
             std::size_t before = 0;
             if (stages_[i].kind == Kind::lists) {
@@ -166,7 +167,7 @@ public:
                 }
                 scored[i] = static_cast<std::int64_t>(before * nq);
             }
-            const bool last = i + 1 == stages_.size();
+            const bool last = i + 1 == keeps.size();
             for (std::size_t q = 0; q < nq; ++q) {
                 if (i > 0 || segments_.size() > 1) better_.select(found[q], keeps[i], last);
                 cuts[i * nq + q] = -std::numeric_limits<float>::infinity();
@@ -198,7 +199,7 @@ private:
         return scorers;
     }
 
-    // What has lists without codes is scored as the second stage scores; what has none is scanned so.
+    // What has lists without codes is scored by the last stage; what has no lists is scanned by it.
     std::int64_t scan_lists(const float* queries, std::size_t nq, std::size_t keep,
                             const std::vector<const std::uint8_t*>& masks, const std::vector<std::size_t>& allowed,
                             std::size_t threads, std::vector<std::vector<Candidate>>& found) const {
@@ -212,8 +213,8 @@ private:
         std::optional<StageQueries> coded;
         std::vector<AnyScorer> scorers;
         if (others) {
-            coded.emplace(stages_[1], ends_, queries, nq, full_);
-            scorers = scorers_of(1, *coded);
+            coded.emplace(stages_.back(), ends_, queries, nq, full_);
+            scorers = scorers_of(stages_.size() - 1, *coded);
         }
         const auto score = [&](std::size_t q, std::size_t s, std::size_t row) {
             return std::visit(
@@ -221,7 +222,7 @@ private:
                     typename std::decay_t<decltype(scorer)>::Value value;
                     Scratch scratch(1);
                     scorer(q, row, 1, &value, scratch);
-                    return score_of(value, stages_[1].dim);
+                    return score_of(value, stages_.back().dim);
                 },
                 scorers[s]);
         };
@@ -237,7 +238,7 @@ private:
         std::int64_t scored = scan.run(queries, nq, threads, found);
         for (std::size_t s = 0; s < segments_.size(); ++s) {
             if (segments_[s].lists.offsets != nullptr) continue;
-            scan_segment(scorers[s], s, stages_[1], nq, std::min(keep, allowed[s]), masks[s], threads, found);
+            scan_segment(scorers[s], s, stages_.back(), nq, std::min(keep, allowed[s]), masks[s], threads, found);
             scored += static_cast<std::int64_t>(allowed[s] * nq);
         }
         for (const std::vector<Candidate>& line : found)
