@@ -96,7 +96,7 @@ def nibble_hits(
     ----------
     codes : uint8 (blocks, pairs, 32)
     tables : uint8 (groups, 16)
-        ``groups`` is ``2 * pairs``, a multiple of four and at most 256.
+        At most 127 each. ``groups`` is ``2 * pairs``, a multiple of four and at most 256.
     least : int
         0..65535.
 

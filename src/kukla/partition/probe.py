@@ -13,7 +13,8 @@ from kukla.precision import QUERY_CODE_MAX
 
 __all__ = ["Probe"]
 
-STEPS = 255
+STEPS = 127
+"""Two table entries add up in a byte."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +58,7 @@ def _order(
     head = partition.heads.astype(np.int64) @ coded[:HEAD_DIMS]
     scores = (head + partition.tails.astype(np.int64) @ coded[HEAD_DIMS:]) * worth
     numbers = np.arange(partition.lists)
-    by_head = np.lexsort((numbers, -(head * worth * routes)))
+    by_head = np.lexsort((numbers, -(head * worth * routes).astype(np.float32)))
     chosen = np.zeros(partition.lists, dtype=np.bool_)
     chosen[by_head[: 2 * probes + MORE]] = True
     order = np.lexsort((numbers, -(scores * routes), ~chosen))

@@ -45,7 +45,8 @@ std::size_t nibble_hits(const char* isa, const Array<const std::uint8_t, 3>& cod
                 tables.shape(0) == pairs * 64 && positions.shape(0) == blocks * kNibbleRows &&
                 sums.shape(0) == blocks * kNibbleRows,
             "codes, tables and results do not match");
-    return isa_named(isa).nibble_hits(codes.data(), blocks, pairs, tables.data(), least, positions.data(), sums.data());
+    return isa_named(isa).nibble_hits(codes.data(), blocks, pairs, tables.data(), least, codes.data(), positions.data(),
+                                      sums.data());
 }
 
 }  // namespace

@@ -84,8 +84,7 @@ private:
         const std::size_t alone = together ? std::min(kAlone, probes_) : probes_;
         for (const auto& one : asked)
             for (std::size_t i = 0; i < alone; ++i) {
-                if (i + 1 < probes_) prefetch((one->lists)[i + 1].list);
-                visit(*one, i, room);
+                visit(*one, i, i + 1 < probes_ ? (one->lists)[i + 1].list : partition_.lists, room);
             }
         if (together) {
             std::vector<std::pair<std::uint32_t, std::pair<std::uint32_t, std::uint32_t>>> visits;
@@ -94,11 +93,15 @@ private:
                     visits.push_back({asked[a]->lists[i].list, {static_cast<std::uint32_t>(a),
                                                                 static_cast<std::uint32_t>(i)}});
             std::sort(visits.begin(), visits.end());
-            for (const auto& [list, which] : visits) visit(*asked[which.first], which.second, room);
+            for (std::size_t v = 0; v < visits.size(); ++v) {
+                const auto& [a, i] = visits[v].second;
+                visit(*asked[a], i, v + 1 < visits.size() ? visits[v + 1].first : partition_.lists, room);
+            }
         }
         std::int64_t scored = 0;
         for (const auto& one : asked) {
-            for (std::size_t i = probes_; i < partition_.lists && one->seen < want_; ++i) visit(*one, i, room);
+            for (std::size_t i = probes_; i < partition_.lists && one->seen < want_; ++i)
+                visit(*one, i, partition_.lists, room);
             std::vector<Candidate> line = one->best.finish();
             std::vector<Candidate>& to = found[one->number];
             to.insert(to.end(), line.begin(), line.end());
@@ -107,17 +110,8 @@ private:
         return scored;
     }
 
-    void prefetch(std::uint32_t list) const {
-        constexpr std::size_t lines = 16;
-        const std::size_t block = partition_.groups / 2 * kNibbleRows;
-        for (const Segment& segment : segments_) {
-            if (segment.lists.codes == nullptr) continue;
-            const std::uint8_t* from = segment.lists.codes + segment.lists.blocks[list] * block;
-            for (std::size_t i = 0; i < lines; ++i) __builtin_prefetch(from + i * 64);
-        }
-    }
-
-    void visit(Asked& one, std::size_t i, Room& room) const {
+    // `next` is the list that comes after, if any.
+    void visit(Asked& one, std::size_t i, std::size_t next, Room& room) const {
         const ListQuery::Choice choice = one.lists[i];
         for (std::size_t s = 0; s < segments_.size(); ++s) {
             const Segment& segment = segments_[s];
@@ -131,7 +125,7 @@ private:
             if (segment.lists.codes == nullptr)
                 one_by_one(one, s, rows, count);
             else
-                by_codes(one, s, choice, rows, count, room);
+                by_codes(one, s, choice, next, rows, count, room);
         }
     }
 
@@ -151,11 +145,13 @@ private:
         }
     }
 
-    void by_codes(Asked& one, std::size_t s, const ListQuery::Choice& choice, const std::uint32_t* rows,
-                  std::size_t count, Room& room) const {
+    void by_codes(Asked& one, std::size_t s, const ListQuery::Choice& choice, std::size_t next,
+                  const std::uint32_t* rows, std::size_t count, Room& room) const {
         const Segment& segment = segments_[s];
         const std::size_t pairs = partition_.groups / 2, block_bytes = pairs * kNibbleRows;
         const std::uint8_t* codes = segment.lists.codes + segment.lists.blocks[choice.list] * block_bytes;
+        const std::uint8_t* following =
+            next < partition_.lists ? segment.lists.codes + segment.lists.blocks[next] * block_bytes : codes;
         const double base = choice.score + one.lists.offset;
         one.scored += static_cast<std::int64_t>(count);
         for (std::size_t from = 0; from < count; from += kBlocks * kNibbleRows) {
@@ -165,6 +161,7 @@ private:
             const std::size_t blocks = (here + kNibbleRows - 1) / kNibbleRows;
             const std::size_t hits = isa_.nibble_hits(codes + from / kNibbleRows * block_bytes, blocks, pairs,
                                                       one.lists.tables.data(), static_cast<std::uint16_t>(least),
+                                                      following + from / kNibbleRows * block_bytes,
                                                       room.positions.data(), room.sums.data());
             for (std::size_t h = 0; h < hits; ++h) {
                 if (room.positions[h] >= here) continue;  // the filling of the last block

@@ -13,6 +13,7 @@
 
 #include "isa.hpp"
 #include "nibbles.hpp"
+#include "top_k.hpp"
 
 namespace kukla {
 
@@ -89,16 +90,17 @@ private:
         dots_.resize(lists);
         isa_.int8_dots(partition_.heads, lists, partition_.head, head_.data(), dots_.data());
         if (wanted == lists) return look_at_all();
-        std::vector<Choice> near(lists);
-        for (std::size_t l = 0; l < lists; ++l) near[l] = choice(l, dots_[l]);
-        std::nth_element(near.begin(), near.begin() + static_cast<std::ptrdiff_t>(wanted - 1), near.end());
-        near.resize(wanted);
+        Best near(wanted, lists);
+        routes_.resize(lists);
+        for (std::size_t l = 0; l < lists; ++l) routes_[l] = static_cast<float>(choice(l, dots_[l]).route);
+        near.offer(routes_.data(), 0, lists, nullptr);
+        choices_.reserve(lists);
+        for (const std::uint64_t key : near.finish()) choices_.push_back({0.0, 0.0, static_cast<std::uint32_t>(key)});
         for (std::size_t i = 0; i < wanted; ++i) {
-            if (i + 4 < wanted) prefetch_tail(near[i + 4].list);
-            near[i] = whole(near[i].list);
+            if (i + 4 < wanted) prefetch_tail(choices_[i + 4].list);
+            choices_[i] = whole(choices_[i].list);
         }
-        std::sort(near.begin(), near.end());
-        choices_ = std::move(near);
+        std::sort(choices_.begin(), choices_.end());
     }
 
     // After the lists that were chosen come all others.
@@ -128,7 +130,7 @@ private:
         for (std::size_t i = 0; i < width; i += 64) __builtin_prefetch(partition_.tails + list * width + i);
     }
 
-    // One step of all tables is the widest table over 255.
+    // One step of all tables is the widest table over the most that an entry can be.
     void tabulate(const float* query) {
         const std::size_t groups = partition_.groups;
         std::vector<float> values(groups * kCodewords, 0.0F), lows(groups);
@@ -149,8 +151,8 @@ private:
             offset += static_cast<double>(low);
             widest = std::max(widest, high - low);
         }
-        delta = static_cast<double>(widest) / 255.0;
-        const float steps = widest > 0.0F ? 255.0F / widest : 0.0F;
+        delta = static_cast<double>(widest) / kMostEntry;
+        const float steps = widest > 0.0F ? static_cast<float>(kMostEntry) / widest : 0.0F;
         tables.resize(groups * 32);
         for (std::size_t g = 0; g < groups; ++g) {
             const float* table = values.data() + g * kCodewords;
@@ -169,6 +171,7 @@ private:
     double scale_ = 0.0;
     std::vector<std::int16_t> head_, tail_;
     std::vector<std::int64_t> dots_;
+    std::vector<float> routes_;
     std::vector<Choice> choices_;
 };
 
