@@ -1,5 +1,7 @@
 """Kukla, as a user has it: `Index.create`, `add`, `search(plan=...)`. To try more, add plans to `plans`.
 
+The search `certify` is the exact one: `search(certify=True)`, whose answers are proven. A build may say
+`lists`: `Index.partition` with so many, or with its own choice for 0.
 The version that keys results ends in a checksum of the installed package's files, because the engine changes
 more often than its number. Whole vectors in its segments are left out of its memory page by page: the header
 of a segment says where they are (docs/format.md).
@@ -18,8 +20,9 @@ import numpy as np
 
 from benchmarks.peers.engines.base import Engine, Floats, Ids, Params, Shape
 
-__all__ = ["ENGINE", "KuklaIndex", "plans"]
+__all__ = ["ENGINE", "KuklaIndex", "float_ranges", "partition", "plans"]
 
+CERTIFY = "certify"
 FIT_ROWS = 100_000
 NAME = "set.kukla"
 
@@ -63,9 +66,14 @@ class KuklaIndex(Engine):
             {"nesting": nesting, "projection": "pca"},
         ]
 
+    @classmethod
+    def quick_builds(cls, shape: Shape) -> list[Params]:
+        """Without and with a rotation."""
+        return cls.builds(shape)
+
     @staticmethod
     def searches(shape: Shape, build: Params) -> list[Params]:
-        return [{"plan": plan} for plan in plans(tuple(build["nesting"]))]
+        return [{"plan": plan} for plan in (*plans(tuple(build["nesting"])), CERTIFY)]
 
     def build(self, base: Floats, folder: Path, build: Params, threads: int) -> None:
         from kukla import Index
@@ -79,6 +87,7 @@ class KuklaIndex(Engine):
         ) as index:
             index.add(base, ids=range(len(base)))
             index.compact()
+            partition(index, build.get("lists"))
 
     def open(self, base: Floats, folder: Path, build: Params, threads: int) -> None:
         from kukla import Index, Plan
@@ -89,25 +98,44 @@ class KuklaIndex(Engine):
         self._parse = Plan.parse
 
     def configure(self, search: Params) -> None:
-        self._plan = self._parse(search["plan"])
+        self._certify = search["plan"] == CERTIFY
+        self._plan = None if self._certify else self._parse(search["plan"])
 
     def one(self, query: Floats, k: int) -> Ids:
-        found: Ids = self._index.search(query, k, plan=self._plan).ids[0]
+        found: Ids = self._index.search(query, k, plan=self._plan, certify=self._certify).ids[0]
         return found
 
     def batch(self, queries: Floats, k: int) -> Ids:
-        found: Ids = self._index.search(queries, k, plan=self._plan, threads=self._threads).ids
+        found: Ids = self._index.search(
+            queries, k, plan=self._plan, certify=self._certify, threads=self._threads
+        ).ids
         return found
 
     def full_vector_ranges(self) -> list[tuple[Path, int, int]]:
-        ranges: list[tuple[Path, int, int]] = []
-        for path in sorted((self._folder / NAME / "segments").glob("*.seg")):
-            floats = [section for section in _sections(path) if section["name"] == "float32"]
-            ranges += [(path, section["offset"], section["bytes"]) for section in floats]
-        return ranges
+        return float_ranges(self._folder / NAME)
 
-    def bytes_read(self) -> float:
+    def bytes_read(self) -> float | None:
+        if self._certify:
+            return None  # it depends on the query how far a proof has to go
         return float(self._index.explain(self._plan, k=10).bytes_read)
+
+
+def partition(index: Any, lists: int | None) -> None:
+    """Nothing for None; `Index.partition()` for 0; else with so many lists."""
+    if lists is None:
+        return
+    if not hasattr(index, "partition"):
+        raise SystemExit("this version of Kukla has no Index.partition")
+    index.partition(**({"lists": lists} if lists else {}))
+
+
+def float_ranges(index: Path) -> list[tuple[Path, int, int]]:
+    """Where the segments of an index keep whole float32 vectors: (file, first byte, bytes)."""
+    ranges: list[tuple[Path, int, int]] = []
+    for path in sorted((index / "segments").glob("*.seg")):
+        floats = [section for section in _sections(path) if section["name"] == "float32"]
+        ranges += [(path, section["offset"], section["bytes"]) for section in floats]
+    return ranges
 
 
 def _sections(path: Path) -> list[dict[str, Any]]:
