@@ -30,7 +30,8 @@ class Probe:
         ``<query, centroid>``, in the order of ``lists``.
     tables : ndarray of uint8, shape (groups, 16)
     offset, delta : float
-        A row is estimated at ``float32(score of its list + offset + delta * sum of its table entries)``.
+        A row is estimated at ``float32(score of its list + stretch * (offset + delta * sum))``, where the sum is of
+        its table entries.
     """
 
     lists: NDArray[np.int64]

@@ -12,7 +12,7 @@
 
 #include "candidates.hpp"
 #include "lists.hpp"
-#include "parallel.hpp"
+#include "partition.hpp"
 
 namespace kukla {
 
@@ -125,7 +125,7 @@ private:
             if (segment.lists.codes == nullptr)
                 one_by_one(one, s, rows, count);
             else
-                by_codes(one, s, choice, next, rows, count, room);
+                by_codes(one, s, choice, next, begin, count, room);
         }
     }
 
@@ -146,17 +146,19 @@ private:
     }
 
     void by_codes(Asked& one, std::size_t s, const ListQuery::Choice& choice, std::size_t next,
-                  const std::uint32_t* rows, std::size_t count, Room& room) const {
+                  std::size_t begin, std::size_t count, Room& room) const {
         const Segment& segment = segments_[s];
+        const std::uint32_t* rows = segment.lists.rows + begin;
+        const std::uint8_t* stretches = segment.lists.stretches + begin;
         const std::size_t pairs = partition_.groups / 2, block_bytes = pairs * kNibbleRows;
         const std::uint8_t* codes = segment.lists.codes + segment.lists.blocks[choice.list] * block_bytes;
         const std::uint8_t* following =
             next < partition_.lists ? segment.lists.codes + segment.lists.blocks[next] * block_bytes : codes;
-        const double base = choice.score + one.lists.offset;
         one.scored += static_cast<std::int64_t>(count);
+        const double top = std::max<double>(segment.lists.tops[choice.list], 1.0) / kStretchSteps;
         for (std::size_t from = 0; from < count; from += kBlocks * kNibbleRows) {
             const std::size_t here = std::min(count - from, kBlocks * kNibbleRows);
-            const std::int64_t least = least_sum(one, base);
+            const std::int64_t least = least_sum(one, choice.score, top);
             if (least > one.lists.largest) return;
             const std::size_t blocks = (here + kNibbleRows - 1) / kNibbleRows;
             const std::size_t hits = isa_.nibble_hits(codes + from / kNibbleRows * block_bytes, blocks, pairs,
@@ -167,17 +169,21 @@ private:
                 if (room.positions[h] >= here) continue;  // the filling of the last block
                 const std::uint32_t row = rows[from + room.positions[h]];
                 if (row >= segment.rows || (segment.mask != nullptr && segment.mask[row] == 0)) continue;
-                one.best.offer(candidate(s, row, static_cast<float>(base + one.lists.delta * room.sums[h])));
+                const double stretch = stretches[from + room.positions[h]] / kStretchSteps;
+                const double residual = stretch * (one.lists.offset + one.lists.delta * room.sums[h]);
+                one.best.offer(candidate(s, row, static_cast<float>(choice.score + residual)));
             }
         }
     }
 
-    // A sum below it cannot reach the shortlist. A little less than the division says: it rounds, and estimates are
-    // rounded to float32.
-    static std::int64_t least_sum(const Asked& one, double base) {
+    // A sum below it cannot reach the shortlist, stretched by at most `stretch`. A little less than the division says: it
+    // rounds, and estimates are rounded to float32.
+    static std::int64_t least_sum(const Asked& one, double score, double stretch) {
         if (one.best.worst() == 0xFFFFFFFFU || !(one.lists.delta > 0.0)) return 0;
         const double worst = static_cast<double>(one.best.worst_score());
-        const double sum = std::floor((worst - std::fabs(worst) * 0x1p-23 - base) / one.lists.delta) - 1.0;
+        const double missing = worst - std::fabs(worst) * 0x1p-23 - score;
+        if (!(missing > 0.0)) return 0;
+        const double sum = std::floor((missing / stretch - one.lists.offset) / one.lists.delta) - 1.0;
         return sum > 65535.0 ? 65536 : sum > 0.0 ? static_cast<std::int64_t>(sum) : 0;
     }
 

@@ -1,7 +1,7 @@
 // Partitioned lists: which of them a query looks into, and what their rows' codes say.
 //
 // A row belongs to the list of its nearest centroid, and its code says what is left of it there. Its score for a query
-// is estimated as <query, centroid> + sum over groups of <query, codeword>. kukla.partition has the same in NumPy: all
+// is estimated as <query, centroid> + stretch * sum over groups of <query, codeword>. kukla.partition has the same in NumPy: all
 // sums of floats are done in one order, so the estimates are equal to the bit.
 #pragma once
 
@@ -34,6 +34,8 @@ struct ListsData {
     const std::uint64_t* offsets = nullptr;  // (lists + 1), into rows
     const std::uint32_t* rows = nullptr;
     const std::uint64_t* blocks = nullptr;   // (lists + 1): of codes
+    const std::uint8_t* stretches = nullptr;  // one a row, in the order of rows
+    const std::uint8_t* tops = nullptr;       // (lists): the largest stretch in each
     const std::uint8_t* codes = nullptr;
 };
 
@@ -62,7 +64,7 @@ public:
         return choices_[i];
     }
 
-    // The estimate of a row is float(score of its list + offset + delta * sum).
+    // The estimate of a row is float(score of its list + stretch * (offset + delta * sum)).
     double offset = 0.0, delta = 0.0;
     std::int64_t largest = 0;  // sum there can be
     std::vector<std::uint8_t> tables;
