@@ -66,6 +66,7 @@ class Index:
         self._masks = MaskCache()
         self._runners = Runners()
         self._layout = settings.layout
+        self._checked: Plan | None = None
         self._calibrations: Any = None  # of kukla.calibrate.state: the view they were read in, and they
         self._embedder: Embedder | None = None
         if embedder is not None:
@@ -531,7 +532,7 @@ class Index:
         threads = check_count(threads, what="threads", most=1024)
         if space is not None:
             self.space.check_same(space, doing="searching")
-        adjusted = any(option is not None for option in (plan, dims, shortlist, oversampling))
+        adjusted = not (plan is None and dims is None and shortlist is None and oversampling is None)
         promise = None
         if target is not None:
             if adjusted:
@@ -600,10 +601,14 @@ class Index:
     def _plan(
         self, plan: Plan | str | None, dims: int | None, shortlist: int | None, oversampling: float | None
     ) -> Plan:
+        same = dims is None and shortlist is None and oversampling is None
+        if same and plan is not None and plan is self._checked:  # again, as mostly
+            return plan
         chosen = self.plan if plan is None else Plan.of(plan)
         chosen = chosen.adjust(dims=dims, shortlist=shortlist, oversampling=oversampling)
         # Whether there are lists, a search finds out: another process may make them.
         chosen.check(self._settings.nesting, [*self._settings.precisions, Precision.PQ4])
+        self._checked = chosen
         return chosen
 
     def _query_vectors(self, queries: Queries) -> NDArray[np.float32]:

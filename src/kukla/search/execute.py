@@ -71,7 +71,7 @@ def execute(
             tuple(StageReport(stage, 0, 0, 0, 0.0) for stage in plan.stages),
             np.full((len(plan.stages), len(queries)), -np.inf, dtype=np.float32),
         )
-    allowed = count_allowed(view, masks)
+    allowed = view.count if masks is view.live else count_allowed(view, masks)
     bound = (runners or Runners()).of(plan, view, nesting, renormalise=renormalise)
     if bound is not None and len(queries) == 1:
         return bound.run(queries, k, masks, allowed, threads)

@@ -30,7 +30,7 @@ __all__ = ["Bound", "Runners"]
 CACHED_PLANS = 16
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Bound:
     """A plan bound to the segments of a view.
 
@@ -41,16 +41,20 @@ class Bound:
     runner: Runner
     row_bytes: tuple[int, ...]
     query_bytes: tuple[int, ...]
+    last_keeps: tuple[int, int, list[int]] = (-1, -1, [])  # of k and allowed rows: as the search before, mostly
 
     def run(
         self, queries: NDArray[np.float32], k: int, masks: Sequence[Mask], allowed: int, threads: int
     ) -> Found:
         """What :func:`kukla.search.execute.execute` returns, for queries that fit in memory together."""
         stages = self.plan.stages
-        keeps, most = [], allowed
-        for stage in stages:  # none can keep more than it was given
-            most = min(most, stage.kept(k))
-            keeps.append(most)
+        last_k, last_allowed, keeps = self.last_keeps
+        if last_k != k or last_allowed != allowed:
+            keeps, most = [], allowed
+            for stage in stages:  # none can keep more than it was given
+                most = min(most, stage.kept(k))
+                keeps.append(most)
+            self.last_keeps = k, allowed, keeps
         nq, depth = len(queries), len(keeps)
         rows = np.empty((nq, keeps[-1]), dtype=np.int64)
         scores = np.empty((nq, keeps[-1]), dtype=np.float32)
@@ -77,14 +81,24 @@ class Runners:
             None,
             OrderedDict(),
         )
+        self._last: tuple[Any, ...] = (None,) * 5
 
     def of(self, plan: Plan, view: View, nesting: Nesting, *, renormalise: bool) -> Bound | None:
         """The plan bound to a view with segments; ``None`` where there is no native code."""
+        forced = kernels.forced()
+        last_view, last_plan, last_renormalise, last_forced, last = self._last
+        if (
+            last_view is view
+            and last_plan is plan
+            and last_renormalise is renormalise
+            and last_forced == forced
+        ):
+            return last  # type: ignore[no-any-return]
         known, bound = self._of_view
         if view is not known:
             bound = OrderedDict()
             self._of_view = view, bound
-        key = plan, renormalise, kernels.forced()
+        key = plan, renormalise, forced
         found = bound.get(key)
         if found is None:
             isa = kernels.active()
@@ -93,6 +107,7 @@ class Runners:
             found = bound[key] = _bind(plan, view, nesting, renormalise, isa)
             while len(bound) > CACHED_PLANS:
                 bound.popitem(last=False)
+        self._last = view, plan, renormalise, forced, found
         return found
 
 
