@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kukla.checks import check_count
-from kukla.errors import InputError
+from kukla.errors import InputError, WriteError
+from kukla.partition.codebooks import CODEWORDS
 from kukla.partition.train import train_partition
 from kukla.progress import Progress
 
@@ -65,6 +66,8 @@ def build(
     seed = check_count(seed, what="seed", least=0)
     if code_bytes % 2:
         raise InputError(f"code_bytes must be even, got {code_bytes}")
+    if store.catalog.read_only:  # not only after having trained
+        raise WriteError(f"{store.folder} was opened read-only")
     view = store.current()
     if lists is not None:
         lists = check_count(lists, what="lists", least=0, most=MOST_LISTS)
@@ -74,9 +77,10 @@ def build(
     if settings.nesting.full < LEAST_DIM:
         raise InputError(f"lists need vectors of at least {LEAST_DIM} dims, these have {settings.nesting.full}")
     wanted = default_lists(view.count) if lists is None else lists
-    if view.count < LEAST_ROWS_PER_LIST * wanted:
+    if view.count < max(LEAST_ROWS_PER_LIST * wanted, CODEWORDS):
         raise InputError(
-            f"{view.count:,} documents are too few for {wanted:,} lists: at least {LEAST_ROWS_PER_LIST} a list are needed"
+            f"{view.count:,} documents are too few for {wanted:,} lists: at least {LEAST_ROWS_PER_LIST} a list "
+            f"are needed, and {CODEWORDS} in all"
         )
     if queries is not None and not len(queries):
         queries = None

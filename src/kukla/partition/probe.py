@@ -15,6 +15,9 @@ __all__ = ["Probe"]
 
 STEPS = 255
 
+LEAST_WIDTH = np.float32(1e-36)
+"""Where no table is wider (or one is beyond float32), only the centroids say what is near."""
+
 
 @dataclass(frozen=True, eq=False)
 class Probe:
@@ -69,15 +72,18 @@ def _tables(
 ) -> tuple[NDArray[np.uint8], float, float]:
     gathered = query[partition.order.astype(np.int64)]
     values = np.zeros((partition.groups, CODEWORDS), dtype=np.float32)
-    start = 0
-    for group, end in enumerate(partition.ends.astype(np.int64).tolist()):
-        for d in range(start, end):
-            values[group] += gathered[d] * partition.books[d]
-        start = end
-    lows = values.min(axis=1)
-    widest = (values.max(axis=1) - lows).max()
-    steps = np.float32(STEPS) / widest if widest > 0 else np.float32(0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        start = 0
+        for group, end in enumerate(partition.ends.astype(np.int64).tolist()):
+            for d in range(start, end):
+                values[group] += gathered[d] * partition.books[d]
+            start = end
+        lows = values.min(axis=1)
+        widest = (values.max(axis=1) - lows).max()
+        # One after the other, as the native code adds: np.sum pairs them up.
+        offset = float(np.cumsum(lows.astype(np.float64))[-1])
+    if not (LEAST_WIDTH < widest <= np.finfo(np.float32).max and np.isfinite(offset)):
+        return np.zeros(values.shape, dtype=np.uint8), offset if np.isfinite(offset) else 0.0, 0.0
+    steps = np.float32(STEPS) / widest
     tables = ((values - lows[:, None]) * steps + np.float32(0.5)).astype(np.uint8)
-    # One after the other, as the native code adds: np.sum pairs them up.
-    offset = float(np.cumsum(lows.astype(np.float64))[-1])
     return tables, offset, float(widest) / STEPS

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from kukla import kernels
 from kukla.cost import LIST_ROW_BYTES, bytes_before, bytes_per_row
+from kukla.errors import ChecksumError
 from kukla.nesting import Nesting
 from kukla.partition.lists import SegmentLists
 from kukla.partition.probe import Probe
@@ -20,7 +21,7 @@ from kukla.search.stages import Mask, Rows, Scorer, Scores, make_scorer
 from kukla.storage.layout import Layout
 from kukla.storage.store import View
 
-__all__ = ["scan_lists", "stage_without_codes", "usual_rows", "without_lists"]
+__all__ = ["damaged_lists", "scan_lists", "stage_without_codes", "usual_rows", "without_lists"]
 
 
 def usual_rows(stage: Stage, view: View) -> int:
@@ -121,16 +122,24 @@ def _list(
     number = int(probe.lists[i])
     begin, end = int(lists.offsets[number]), int(lists.offsets[number + 1])
     rows = lists.rows[begin:end].astype(np.int64)
+    if len(rows) and rows.max() >= view.segments[s].rows:
+        raise damaged_lists(f"row {rows.max()} of a segment of {view.segments[s].rows}")
     if lists.coded:
         blocks = lists.codes[int(lists.blocks[number]) : int(lists.blocks[number + 1])]
         _, sums = kernels.nibble_hits(np.ascontiguousarray(blocks), probe.tables, 0)
         base = probe.scores[i] + probe.offset
-        scores = (base + probe.delta * sums[: end - begin].astype(np.float64)).astype(np.float32)
+        with np.errstate(over="ignore"):
+            scores = (base + probe.delta * sums[: end - begin].astype(np.float64)).astype(np.float32)
     else:
         scores = _by_stage(scorer, view, s, rows)
     if mask is not None:
         rows, scores = rows[mask[rows]], scores[mask[rows]]
     return rows, scores
+
+
+def damaged_lists(what: object) -> ChecksumError:
+    """Searches read lists without comparing checksums: this is what they say of rows that there cannot be."""
+    return ChecksumError(f"a file of lists is damaged: {what}; verify() says which")
 
 
 def _by_stage(scorer: Scorer, view: View, s: int, rows: Rows) -> Scores:

@@ -11,8 +11,8 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 from sqlite3 import Connection
-from typing import Any
 
+from kukla.errors import ForeignFileError
 from kukla.partition.lists import LEAST_ROWS, SegmentLists, lists_path, write_lists
 from kukla.partition.model import Partition
 from kukla.storage.catalog import put_setting
@@ -85,6 +85,11 @@ class Partitions:
             known = self._known = _Stored(number, path, model)
         return known
 
+    @property
+    def path(self) -> Path | None:
+        """The file of the partition that was opened last."""
+        return None if self._known is None else self._known.path
+
     def replace(self, connection: Connection, made: Partition | None) -> _Stored | None:
         """Write the file of a partition and put it into use; ``None``: use none."""
         number = _setting(connection)[0] + 1
@@ -118,5 +123,10 @@ class Partitions:
 def _setting(connection: Connection) -> tuple[int, bool]:
     """The number of the last partition, and whether it is in use."""
     found = connection.execute("SELECT value FROM settings WHERE name = ?", (SETTING,)).fetchone()
-    value: dict[str, Any] = {} if found is None else json.loads(found[0])
-    return int(value.get("number", 0)), bool(value.get("in_use", False))
+    if found is None:
+        return 0, False
+    value = json.loads(found[0])
+    match value:
+        case {"number": int(number), "in_use": bool(in_use)}:
+            return number, in_use
+    raise ForeignFileError(f"the setting {SETTING!r} of the catalog names no partition: {value!r}")

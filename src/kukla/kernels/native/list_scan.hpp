@@ -131,7 +131,10 @@ private:
             if (segment.lists.codes == nullptr)
                 one_by_one(one, s, rows, count);
             else
+                {
+                one.scored += static_cast<std::int64_t>(open);
                 by_codes(one, s, choice, rows, count, room);
+            }
         }
     }
 
@@ -157,7 +160,6 @@ private:
         const std::size_t pairs = partition_.groups / 2, block_bytes = pairs * kNibbleRows;
         const std::uint8_t* codes = segment.lists.codes + segment.lists.blocks[choice.list] * block_bytes;
         const double base = choice.score + one.lists.offset;
-        one.scored += static_cast<std::int64_t>(count);
         for (std::size_t from = 0; from < count; from += kBlocks * kNibbleRows) {
             const std::size_t here = std::min(count - from, kBlocks * kNibbleRows);
             const std::int64_t least = least_sum(one, base);

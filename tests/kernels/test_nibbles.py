@@ -1,0 +1,196 @@
+"""The kernels of lists: exact on every instruction set, whatever the number of groups, ties and ends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
+
+from kukla import kernels
+from kukla.kernels.partition import BLOCK_ROWS
+
+quick = settings(
+    max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+)  # the fixture only names the kernels
+GROUPS = (4, 8, 12, 32, 100, 128, 252, 256)
+
+
+# Scanning codes
+
+
+def codes_and_tables(
+    blocks: int, groups: int, *, seed: int = 0, most: int = 255
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    rng = np.random.default_rng(seed)
+    codes = rng.integers(0, 256, (blocks, groups // 2, BLOCK_ROWS), dtype=np.uint8)
+    return codes, rng.integers(0, most + 1, (groups, 16), dtype=np.uint8)
+
+
+def sums_one_by_one(codes: NDArray[np.uint8], tables: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """A row's table entries, added: byte p of its code has group 2p in its low half, 2p + 1 in its high half."""
+    total = np.zeros((len(codes), BLOCK_ROWS), dtype=np.int64)
+    for pair in range(codes.shape[1]):
+        total += tables[2 * pair].astype(np.int64)[codes[:, pair] & 15]
+        total += tables[2 * pair + 1].astype(np.int64)[codes[:, pair] >> 4]
+    return total.reshape(-1)
+
+
+@pytest.mark.parametrize("groups", GROUPS)
+@pytest.mark.parametrize("blocks", [0, 1, 2, 70])
+def test_hits_are_the_rows_that_reach_the_least_sum(isa: str, groups: int, blocks: int) -> None:
+    codes, tables = codes_and_tables(blocks, groups)
+    sums = sums_one_by_one(codes, tables)
+    typical = int(np.median(sums)) if blocks else 100
+    for least in (0, 1, typical - 1, typical, typical + 1, int(sums.max(initial=0)), 65_535):
+        positions, found = kernels.nibble_hits(codes, tables, least)
+        expected = np.flatnonzero(sums >= least)
+        np.testing.assert_array_equal(positions, expected)
+        np.testing.assert_array_equal(found, sums[expected])
+
+
+def test_the_largest_sum_does_not_overflow(isa: str) -> None:
+    codes, _ = codes_and_tables(2, 256)
+    tables = np.full((256, 16), 255, dtype=np.uint8)
+    for least, hits in ((0, 64), (65_279, 64), (65_280, 64), (65_281, 0), (65_535, 0)):
+        positions, sums = kernels.nibble_hits(codes, tables, least)
+        assert len(positions) == hits
+        assert (sums == 65_280).all()
+
+
+def test_a_sum_above_the_signed_numbers_is_compared_as_unsigned(isa: str) -> None:
+    """Half of the sums lie on each side of 32768, where a signed comparison turns around."""
+    codes = np.zeros((1, 128, BLOCK_ROWS), dtype=np.uint8)
+    codes[:, :, ::2] = 0x11
+    tables = np.zeros((256, 16), dtype=np.uint8)
+    tables[:, 0], tables[:, 1] = 127, 129  # 32512 and 33024
+    assert list(kernels.nibble_hits(codes, tables, 32_768)[0]) == list(range(0, 32, 2))
+    assert len(kernels.nibble_hits(codes, tables, 32_512)[0]) == 32
+    assert len(kernels.nibble_hits(codes, tables, 33_025)[0]) == 0
+
+
+def test_every_group_and_every_row_counts_once(isa: str) -> None:
+    """One table entry is not zero: of one group, for one codeword; one row has it."""
+    for group in range(12):
+        for row in (0, 1, 15, 16, 30, 31, 32, 63):
+            codes = np.zeros((2, 6, BLOCK_ROWS), dtype=np.uint8)
+            codes[row // 32, group // 2, row % 32] = 7 << 4 * (group % 2)
+            tables = np.zeros((12, 16), dtype=np.uint8)
+            tables[group, 7] = 9
+            positions, sums = kernels.nibble_hits(codes, tables, 1)
+            assert (positions.tolist(), sums.tolist()) == ([row], [9])
+
+
+@quick
+@given(data=st.data(), groups=st.integers(1, 16).map(lambda n: 4 * n), blocks=st.integers(0, 5))
+def test_hits_are_those_of_numpy(isa: str, data: Any, groups: int, blocks: int) -> None:
+    codes = data.draw(hnp.arrays(np.uint8, (blocks, groups // 2, BLOCK_ROWS)))
+    values = st.sampled_from([0, 1, 127, 128, 254, 255])
+    tables = data.draw(hnp.arrays(np.uint8, (groups, 16), elements=values))
+    sums = sums_one_by_one(codes, tables)
+    least = data.draw(st.sampled_from([0, *sums.tolist(), 65_535]))
+    positions, found = kernels.nibble_hits(codes, tables, least)
+    np.testing.assert_array_equal(positions, np.flatnonzero(sums >= least))
+    np.testing.assert_array_equal(found, sums[positions])
+
+
+# Making codes
+
+
+def ends_of(widths: list[int]) -> NDArray[np.uint64]:
+    return np.cumsum(widths).astype(np.uint64)
+
+
+def nearest_codewords(
+    values: NDArray[np.float32], ends: NDArray[np.uint64], books: NDArray[np.float32], halves: NDArray[np.float32]
+) -> NDArray[np.uint8]:
+    """In float64, exact for small whole numbers; of equals the first."""
+    chosen, start = [], 0
+    for group, end in enumerate(ends.astype(int).tolist()):
+        scores = values[:, start:end].astype(np.float64) @ books[start:end].astype(np.float64)
+        chosen.append((scores - halves[group]).argmax(axis=1))
+        start = end
+    line = np.stack(chosen, axis=1).astype(np.uint8)
+    return np.asarray(line[:, ::2] + 16 * line[:, 1::2], dtype=np.uint8)
+
+
+@pytest.mark.parametrize("widths", [[1] * 4, [1, 2, 4, 8], [32, 1, 16, 2, 2, 1, 1, 1], [3, 5] * 8, [8] * 128, [1] * 256])
+def test_codes_are_the_nearest_codewords(isa: str, widths: list[int]) -> None:
+    rng = np.random.default_rng(len(widths))
+    ends, used = ends_of(widths), sum(widths)
+    values = rng.integers(-3, 4, (70, used)).astype(np.float32)
+    books = rng.integers(-2, 3, (used, 16)).astype(np.float32)  # few values: ties everywhere
+    halves = rng.integers(0, 3, (len(widths), 16)).astype(np.float32) / 2
+    expected = nearest_codewords(values, ends, books, halves)
+    for threads in (1, 2, 3, 100):
+        np.testing.assert_array_equal(
+            kernels.nibble_codes(values, ends, books, halves, threads=threads), expected
+        )
+    np.testing.assert_array_equal(kernels.nibble_codes(values[:0], ends, books, halves), expected[:0])
+    np.testing.assert_array_equal(kernels.nibble_codes(values[3:4], ends, books, halves), expected[3:4])
+
+
+@pytest.mark.parametrize("widths", [[1] * 4, [1, 2, 4, 8], [32] * 16, [17, 31, 1, 2]])
+def test_codes_are_the_same_on_every_machine(isa: str, widths: list[int]) -> None:
+    """Sums are float32, dim after dim: even codewords that are nearly as near are chosen alike."""
+    rng = np.random.default_rng(5)
+    ends, used = ends_of(widths), sum(widths)
+    values = rng.laplace(size=(500, used)).astype(np.float32)
+    books = (rng.laplace(size=(used, 1)) + 1e-6 * rng.laplace(size=(used, 16))).astype(np.float32)
+    halves = np.zeros((len(widths), 16), dtype=np.float32)
+    got = kernels.nibble_codes(values, ends, books, halves, threads=2)
+    with kernels.use("numpy"):
+        np.testing.assert_array_equal(got, kernels.nibble_codes(values, ends, books, halves))
+
+
+def test_equal_codewords_give_the_first(isa: str) -> None:
+    ends = ends_of([2, 1, 1, 4])
+    codes = kernels.nibble_codes(
+        np.ones((5, 8), np.float32), ends, np.ones((8, 16), np.float32), np.zeros((4, 16), np.float32)
+    )
+    assert not codes.any()
+
+
+# The nearest centroid
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 300])
+@pytest.mark.parametrize("dim", [8, 31, 100])
+def test_the_nearest_list_is_the_first_of_the_best_that_were_looked_at(isa: str, count: int, dim: int) -> None:
+    rng = np.random.default_rng(count * dim)
+    rows = rng.integers(-2, 3, (60, dim)).astype(np.float32)
+    centroids = rng.integers(-1, 2, (count, dim)).astype(np.float32)
+    halves = (centroids**2).sum(axis=1) / 2
+    near = rng.integers(0, 4, (60, count)).astype(np.float32)  # ties decide who is looked at
+    exact = rows.astype(np.float64) @ centroids.T - halves
+    for looks in sorted({1, min(2, count), min(12, count), count}):
+        expected = [
+            min(sorted(range(count), key=lambda l: (-near[i, l], l))[:looks], key=lambda l: (-exact[i, l], l))
+            for i in range(len(rows))
+        ]
+        for threads in (1, 3):
+            found = kernels.nearest_lists(rows, near, centroids, halves, looks, threads=threads)
+            assert found.tolist() == expected
+    assert kernels.nearest_lists(rows[:0], near[:0], centroids, halves, 1).shape == (0,)
+
+
+@pytest.mark.skipif(kernels.available() == ("numpy",), reason="no native kernels here")
+def test_arrays_that_do_not_fit_are_refused_before_they_are_read() -> None:
+    codes, tables = codes_and_tables(1, 8)
+    for wrong in (
+        lambda: kernels.nibble_hits(codes[:, :3].copy(), tables[:6], 0),  # an odd number of pairs
+        lambda: kernels.nibble_hits(codes, tables[:4], 0),
+        lambda: kernels.nibble_hits(codes[:, :, :16].copy(), tables, 0),
+        lambda: kernels.nibble_codes(np.ones((2, 8), np.float32), ends_of([1] * 4), np.ones((8, 16), np.float32),
+                                     np.ones((4, 16), np.float32)),
+        lambda: kernels.nibble_codes(np.ones((2, 4), np.float32), ends_of([1, 1, 1, 1])[::-1].copy(),
+                                     np.ones((4, 16), np.float32), np.ones((4, 16), np.float32)),
+        lambda: kernels.nearest_lists(np.ones((2, 8), np.float32), np.ones((2, 3), np.float32),
+                                      np.ones((3, 8), np.float32), np.ones(3, np.float32), 4),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match="do not match|reshape"):
+            wrong()
