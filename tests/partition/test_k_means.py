@@ -1,0 +1,61 @@
+"""k-means: means of what is nearest, no list left empty while training, the same from the same seed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from tests.partition.samples import clustered
+
+from kukla.partition import k_means as module
+from kukla.partition.k_means import k_means, nearest
+
+
+def spread_of(rows: NDArray[np.float32], centroids: NDArray[np.float32]) -> float:
+    return float(((rows[:, None].astype(np.float64) - centroids) ** 2).sum(axis=2).min(axis=1).mean())
+
+
+def test_the_nearest_centroid_is_the_first_of_the_equally_near(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.integers(-2, 3, (200, 5)).astype(np.float32)
+    centroids = rng.integers(-2, 3, (30, 5)).astype(np.float32)
+    expected = ((rows[:, None] - centroids) ** 2).sum(axis=2).argmin(axis=1)
+    np.testing.assert_array_equal(nearest(rows, centroids), expected)
+    monkeypatch.setattr(module, "SCORES", 100)  # a few rows at a time
+    np.testing.assert_array_equal(nearest(rows, centroids), expected)
+
+
+def test_centroids_are_where_the_rows_are() -> None:
+    rows = clustered(2000, 16, places=12, spread=0.05)
+    seen: list[tuple[int, int | None]] = []
+    centroids = k_means(rows, 40, np.random.default_rng(0), progress=lambda *step: seen.append(step))
+    assert spread_of(rows, centroids) < 0.1 * spread_of(rows, rows.mean(axis=0, keepdims=True))
+    assert seen == [(i, 6) for i in range(1, 7)]
+
+
+def test_wide_rows_are_clustered_by_their_first_dims_and_then_by_all() -> None:
+    rows = clustered(400, module.FIRST_DIMS + 40)
+    steps: list[int] = []
+    centroids = k_means(rows, 25, np.random.default_rng(0), progress=lambda done, _: steps.append(done))
+    assert centroids.shape == (25, module.FIRST_DIMS + 40)
+    assert steps == list(range(1, 9))
+    near = nearest(rows, centroids)
+    assert len(np.unique(near)) > 15
+    assert np.abs(centroids[:, module.FIRST_DIMS :]).max() > 0
+
+
+def test_the_same_seed_gives_the_same() -> None:
+    rows = clustered(300, 12)
+    a, b, c = (k_means(rows, 20, np.random.default_rng(seed)) for seed in (4, 4, 5))
+    assert a.tobytes() == b.tobytes() != c.tobytes()
+
+
+def test_rows_that_are_all_equal_and_lists_without_rows() -> None:
+    centroids = k_means(np.ones((50, 8), np.float32), 10, np.random.default_rng(0))
+    np.testing.assert_array_equal(centroids, 1)
+    np.testing.assert_array_equal(k_means(np.eye(8, dtype=np.float32), 8, np.random.default_rng(0)).sum(axis=1), 1)
+
+
+def test_more_lists_than_rows_cannot_be() -> None:
+    with pytest.raises(ValueError, match="7 rows cannot be cut into 8 lists"):
+        k_means(np.ones((7, 8), np.float32), 8, np.random.default_rng(0))
