@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SOURCES := pyproject.toml CMakeLists.txt $(shell find src -type f -not -name '*.pyc')
 DATA ?= ../shared/data
+BENCH ?= build/bench
+BENCH_ROWS ?= 50000
 
 .PHONY: demo test lint bench model clean help
 
@@ -23,10 +25,15 @@ lint: $(VENV)/.test $(VENV)/.lint  ## ruff and the strict type checker
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(VENV)/.test  ## kernels against the machine's bandwidth, plans on real vectors (DATA=folder)
+bench: $(VENV)/.bench  ## minutes: kernels, plans, and Kukla beside its peers with the figure (DATA=folder)
 	$(BIN)/python -m benchmarks.kernels
 	$(BIN)/python -m benchmarks.plans $(DATA)
 	$(BIN)/python -m benchmarks.passages $(DATA)
+	test -f $(BENCH)/wikipedia/base.npy || \
+	  $(BIN)/python -m benchmarks.peers make wikipedia $(BENCH)/wikipedia --data $(DATA) --count $(BENCH_ROWS)
+	$(BIN)/python -m benchmarks.peers run $(BENCH)/results $(BENCH)/wikipedia --rows $(BENCH_ROWS) \
+	  --quick --searches 6 --seconds 0.5 --engine-minutes 3
+	$(BIN)/python -m benchmarks.peers report $(BENCH)/results --figure $(BENCH)/pareto.png
 
 model: $(VENV)/.recipe  ## train the built-in model again from DATA (about 40 minutes on two cores)
 	$(BIN)/python -m recipes.builtin_model $(DATA) --out build/model
@@ -43,6 +50,10 @@ $(VENV)/.plot: $(BIN)/python $(SOURCES)
 
 $(VENV)/.test: $(BIN)/python $(SOURCES)
 	$(PIP) '.[test]'
+	@touch $@
+
+$(VENV)/.bench: $(BIN)/python $(SOURCES)
+	$(PIP) '.[bench]'
 	@touch $@
 
 $(VENV)/.lint: $(BIN)/python pyproject.toml

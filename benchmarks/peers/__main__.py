@@ -1,14 +1,16 @@
 """The peers benchmark: how fast, at what recall, in how much memory; ours beside every peer pip can install.
 
     python -m benchmarks.peers make wikipedia OUT --data DATA
-    python -m benchmarks.peers run RESULTS SET... [--rows N] [--engine NAME]... [--builds 2 --searches 6]
+    python -m benchmarks.peers run RESULTS SET... [--quick] [--rows N] [--engine NAME]... [--searches 6]
     python -m benchmarks.peers report RESULTS [--figure pareto.png]
 
-A run takes hours and goes on where it was stopped. benchmarks/README.md says what is measured, and how.
+A run takes hours (--quick: about one for a set of a million, estimated) and goes on where it was stopped.
+benchmarks/README.md says what is measured, and how.
 """
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import click
@@ -36,11 +38,13 @@ def make() -> None:
 @DATA
 @click.option("--count", default=1_000_000, show_default=True)
 @click.option("--model", default="kukla-static-en-v1", show_default=True, help="a name, or a model's folder")
-def wikipedia(out: Path, data: Path, count: int, model: str) -> None:
+@click.option("--dims", type=int, help="only the first; default: all")
+@click.option("--overlap", is_flag=True, help="windows that overlap: more than four million")
+def wikipedia(out: Path, data: Path, count: int, model: str, dims: int | None, overlap: bool) -> None:
     """Windows of Wikipedia by a static model; real questions as queries. Minutes."""
     from benchmarks.peers.make_sets import make_wikipedia
 
-    make_wikipedia(out, data, count, model, click.echo)
+    make_wikipedia(out, data, count, model, click.echo, dims=dims, overlap=overlap)
 
 
 @make.command()
@@ -66,11 +70,17 @@ def minilm(out: Path, data: Path, count: int, threads: int) -> None:
 @click.option("--engine", "names", multiple=True, type=click.Choice(engines.NAMES), help="default: all")
 @click.option("--builds", type=int, help="at most so many builds an engine, the recommended one first")
 @click.option("--searches", type=int, help="at most so many searches a build, spread over its grid")
-@click.option("--repeats", default=5, show_default=True)
-@click.option("--seconds", default=2.0, show_default=True, help="of one pass over the queries, at most")
-@click.option("--build-threads", default=1, show_default=True)
+@click.option(
+    "--quick", is_flag=True, help="the one or two builds known best of each engine, all their searches"
+)
+@click.option("--repeats", type=int, help="default: 5; 3 with --quick")
+@click.option("--seconds", type=float, help="of one pass over the queries; default: 2; 1 with --quick")
+@click.option("--build-threads", type=int, help="default: 1; 2 with --quick")
 @click.option(
     "--limit-minutes", default=180.0, show_default=True, help="a build or a search that takes longer fails"
+)
+@click.option(
+    "--engine-minutes", type=float, help="of an engine on a set, in all; default: no limit; 20 with --quick"
 )
 @click.option("--scratch", type=click.Path(path_type=Path), help="indexes go here; default: in RESULTS")
 @click.option("--retry", is_flag=True, help="measure again what has failed")
@@ -82,10 +92,12 @@ def run(
     names: tuple[str, ...],
     builds: int | None,
     searches: int | None,
-    repeats: int,
-    seconds: float,
-    build_threads: int,
+    quick: bool,
+    repeats: int | None,
+    seconds: float | None,
+    build_threads: int | None,
     limit_minutes: float,
+    engine_minutes: float | None,
     scratch: Path | None,
     retry: bool,
     keep: bool,
@@ -101,9 +113,11 @@ def run(
         names=names or engines.NAMES,
         builds=builds,
         searches=searches,
-        build_threads=build_threads,
+        build_threads=build_threads or (2 if quick else 1),
         limit_seconds=60 * limit_minutes,
-        effort=Effort(repeats, seconds),
+        engine_seconds=60 * (engine_minutes or (20 if quick else math.inf)),
+        quick=quick,
+        effort=Effort(repeats or (3 if quick else 5), seconds or (1.0 if quick else 2.0)),
         retry=retry,
         keep=keep,
     )

@@ -8,13 +8,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchmarks.peers import engines
+from benchmarks.peers.compare import NEAR, OURS, compare
 from benchmarks.peers.frontier import LEVELS, Point, best_at, front, points, workloads
 from benchmarks.peers.results import Record, Results
 
 __all__ = ["machines", "render"]
-
-NEAR = 0.8
-"""Within 20 % of the best speed: whose memory is compared."""
 
 
 def render(results: Results, *, grid: bool = False) -> str:
@@ -26,6 +24,13 @@ def render(results: Results, *, grid: bool = False) -> str:
         parts.append(f"## {workload}\n\n{about.get('about', '')}".rstrip())
         if busy := _busy(results, workload):
             parts.append(busy)
+        if len({point.engine == OURS for point in measured}) == 2:
+            heading = ["", "recall", "Kukla", "best peer", "ratio"]
+            told = (
+                "Memory: the least of the peers within 20 % of the best speed. Build: of the fastest peer, "
+                f"{_build_threads(results, workload)}. Exact: proven answers beside the best float32 scan."
+            )
+            parts.append(f"### Kukla beside the best peer\n\n{told}\n\n{_table(heading, compare(measured))}")
         for kind, title in (
             ("single", "One query at a time, one thread"),
             ("batch", "A batch of 1,000, two threads"),
@@ -79,6 +84,14 @@ def _busy(results: Results, workload: str) -> str | None:
     )
 
 
+def _build_threads(results: Results, workload: str) -> str:
+    """In how many threads engines were asked to build; Kukla builds in one."""
+    counts = sorted({record["threads"] for record in results.all("build") if record["workload"] == workload})
+    return (
+        f"asked to use {' or '.join(map(str, counts))} thread{'s' if counts != [1] else ''} (Kukla uses one)"
+    )
+
+
 def _by_engine(measured: Sequence[Point]) -> dict[tuple[str, str], list[Point]]:
     groups: dict[tuple[str, str], list[Point]] = {}
     for point in measured:
@@ -129,7 +142,7 @@ def _memory(results: Results, measured: Sequence[Point]) -> str:
         fastest = max(qps for qps, _ in winners)
         for qps, point in sorted(winners, key=lambda pair: -pair[0]):
             record = point.single
-            if record is None or (qps < NEAR * fastest and point.engine != "kukla_index"):
+            if record is None or (qps < NEAR * fastest and point.engine != OURS):
                 continue
             rows.append(
                 [

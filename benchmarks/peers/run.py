@@ -2,12 +2,14 @@
 
 What is in the results already is not measured again. An index stays in the scratch folder until all searches
 of it are done, so that a killed run does not build it twice. A process that fails, or takes too long, becomes
-a record with its error; the others go on.
+a record with its error; the others go on. So does an engine that has used up its time on a workload: what was
+left is measured by a later run with `--retry` or more time.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import selectors
 import shutil
@@ -41,13 +43,17 @@ THREAD_VARIABLES = (
     "TF_NUM_INTRAOP_THREADS",
 )
 BATCH_THREADS = 2
+BATCH_SHARE = 0.4
+"""Of the time that is left to an engine is kept for its batches while single queries are measured."""
+OUT_OF_TIME = "this engine's {:,.0f} minutes on this workload are used up"
 ERROR_CHARS = 1500
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What to run and how hard; `builds` and `searches`: at most so many of each grid."""
+    """What to run and how hard; `builds` and `searches`: at most so many of each grid; `quick`: the builds
+    known best; `engine_seconds`: of one engine on one workload, in all."""
 
     scratch: Path
     names: Sequence[str] = engines.NAMES
@@ -55,6 +61,8 @@ class Options:
     searches: int | None = None
     build_threads: int = 1
     limit_seconds: float = 3 * 3600
+    engine_seconds: float = math.inf
+    quick: bool = False
     effort: Effort = field(default_factory=Effort)
     retry: bool = False
     keep: bool = False
@@ -74,8 +82,9 @@ def run(
         about = {"about": part + workload.about, "queries": workload.n_queries}
         results.add({"kind": "workload", "workload": workload.name, "at": _now(), **about})
         for name in options.names:
+            ends = time.monotonic() + options.engine_seconds
             for job in _jobs(workload, name, options):
-                _one_build(results, workload, job, options, say)
+                _one_build(results, workload, job, options, say, ends)
 
 
 def _jobs(workload: Workload, name: str, options: Options) -> Iterator[Record]:
@@ -88,7 +97,7 @@ def _jobs(workload: Workload, name: str, options: Options) -> Iterator[Record]:
         yield {**_key(workload, name, version, {}), "searches": [], "missing": reason}
         return
     shape = Shape(workload.rows, workload.dim)
-    builds = engine.builds(shape)
+    builds = engine.quick_builds(shape) if options.quick else engine.builds(shape)
     for build in builds[: options.builds]:
         searches = engine.searches(shape, build)
         if options.searches and len(searches) > options.searches:
@@ -102,7 +111,12 @@ def _key(workload: Workload, name: str, version: str, build: Params) -> Record:
 
 
 def _one_build(
-    results: Results, workload: Workload, job: Record, options: Options, say: Callable[[str], None]
+    results: Results,
+    workload: Workload,
+    job: Record,
+    options: Options,
+    say: Callable[[str], None],
+    ends: float,
 ) -> None:
     key = {name: job[name] for name in ("workload", "engine", "version", "build")}
     build_key = {**key, "kind": "build", "threads": options.build_threads}
@@ -131,7 +145,8 @@ def _one_build(
         folder.mkdir(parents=True)
         say(f"{title}: building")
         lines: list[Record] = []
-        error = _work({**common, "kind": "build", "threads": options.build_threads}, options, lines.append)
+        build_job = {**common, "kind": "build", "threads": options.build_threads}
+        error = _work(build_job, options, lines.append, ends)
         found = lines[0] if lines else {}
         status = {"status": "failed", "error": error} if error or not lines else {"status": "ok"}
         results.add({**build_key, **found, **status, "at": _now()})
@@ -141,7 +156,11 @@ def _one_build(
             return
         (folder / "whole").touch()
     for kind, threads in (("single", 1), ("batch", BATCH_THREADS)):
-        _searches(results, {**key, "kind": kind, "threads": threads}, todo[kind], common, options, say, title)
+        until = ends
+        if kind == "single" and todo["batch"] and math.isfinite(ends):
+            until -= BATCH_SHARE * max(0.0, ends - time.monotonic())
+        full_key = {**key, "kind": kind, "threads": threads}
+        _searches(results, full_key, todo[kind], common, options, say, title, until)
     if not options.keep:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -154,6 +173,7 @@ def _searches(
     options: Options,
     say: Callable[[str], None],
     title: str,
+    ends: float,
 ) -> None:
     if not searches:
         return
@@ -167,17 +187,21 @@ def _searches(
             say(f"{title} {json.dumps(line['search'])} {key['kind']}: {measured}")
 
     job = {**common, "kind": key["kind"], "threads": key["threads"], "searches": searches}
-    while error := _work(job | {"searches": list(left)}, options, take):
+    while error := _work(job | {"searches": list(left)}, options, take, ends):
         # What failed is the first search that gave no result; those after it get a process of their own.
+        if late := time.monotonic() >= ends:
+            error = f"{error}; {len(left)} searches of this kind were left"
         results.add({**key, "search": left[0], "status": "failed", "error": error, "at": _now()})
         say(f"{title} {json.dumps(left[0])} {key['kind']}: FAILED: {error.splitlines()[-1]}")
         del left[0]
-        if not left:
+        if late or not left:
             break
 
 
-def _work(job: Record, options: Options, take: Callable[[Record], None]) -> str | None:
+def _work(job: Record, options: Options, take: Callable[[Record], None], ends: float) -> str | None:
     """Run a worker; hand over its lines as they come. The error, or None when it ended well."""
+    if time.monotonic() >= ends:
+        return OUT_OF_TIME.format(options.engine_seconds / 60)
     environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(job["threads"]))}
     environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [environment.get("PYTHONPATH")])])
     reader, writer = os.pipe()
@@ -193,7 +217,7 @@ def _work(job: Record, options: Options, take: Callable[[Record], None]) -> str 
         )
     os.close(writer)
     try:
-        in_time = _read_lines(reader, options.limit_seconds, take)
+        in_time = _read_lines(reader, options.limit_seconds, take, ends)
     finally:
         os.close(reader)
         if process.poll() is None:
@@ -202,6 +226,8 @@ def _work(job: Record, options: Options, take: Callable[[Record], None]) -> str 
         if process.poll() is None:
             process.kill()
         code = process.wait()
+    if not in_time and time.monotonic() >= ends:
+        return OUT_OF_TIME.format(options.engine_seconds / 60)
     if not in_time:
         return f"no result within {options.limit_seconds:,.0f} s"
     if code == 0:
@@ -210,12 +236,12 @@ def _work(job: Record, options: Options, take: Callable[[Record], None]) -> str 
     return f"exit status {code}: {said or 'it said nothing'}"
 
 
-def _read_lines(reader: int, limit: float, take: Callable[[Record], None]) -> bool:
-    """Take lines until the pipe closes; False when none came within the limit."""
+def _read_lines(reader: int, limit: float, take: Callable[[Record], None], ends: float) -> bool:
+    """Take lines until the pipe closes; False when none came within the limit, or before the end."""
     held = b""
     with selectors.DefaultSelector() as selector:
         selector.register(reader, selectors.EVENT_READ)
-        while selector.select(limit):
+        while selector.select(min(limit, max(0.0, ends - time.monotonic()))):
             chunk = os.read(reader, 1 << 16)
             if not chunk:
                 return True

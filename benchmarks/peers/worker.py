@@ -13,6 +13,7 @@ import os
 import sys
 import threading
 import time
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ def main(fd: int, job: dict[str, Any]) -> None:
             pipe.flush()
 
         _end_with(os.getppid())
+        _first_to_go()
         _keep_to(job["threads"])
         workload = Workload.open(job["workload"], job["rows"])
         engine = engines.load(job["engine"])
@@ -56,6 +58,12 @@ def _end_with(parent: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _first_to_go() -> None:
+    """Where memory does not suffice, the system ends this process, not the run: an error in the results."""
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("900", encoding="ascii")
 
 
 def _keep_to(threads: int) -> None:

@@ -6,13 +6,15 @@ import importlib.util
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from benchmarks.peers import engines, limits
+from benchmarks.peers.compare import compare
 from benchmarks.peers.engines.base import Shape
 from benchmarks.peers.figure import draw_pareto
-from benchmarks.peers.frontier import best_at, front, points
+from benchmarks.peers.frontier import Point, best_at, front, points
 from benchmarks.peers.measure import Effort
 from benchmarks.peers.report import render
 from benchmarks.peers.results import Results
@@ -117,6 +119,27 @@ def test_a_peer_that_fails_is_recorded_and_the_others_go_on(small_set: Path, tmp
     assert "no result within 0 s" in text
 
 
+def test_an_engine_that_has_used_up_its_time_is_recorded_and_measured_later(
+    small_set: Path, tmp_path: Path
+) -> None:
+    options = Options(
+        scratch=tmp_path / "indexes", names=["numpy_exact"], effort=EFFORT, engine_seconds=0.05
+    )  # fmt: skip
+    run(Results(tmp_path), [Workload.open(small_set)], options, lambda _: None)
+
+    (build,) = Results(tmp_path).all("build")
+    assert build["status"] == "failed"
+    assert "minutes on this workload are used up" in build["error"]
+    assert not Results(tmp_path).all("single"), "what was left is not a result"
+    run(
+        Results(tmp_path),
+        [Workload.open(small_set)],
+        replace(options, engine_seconds=60, retry=True),
+        lambda _: None,
+    )
+    assert [record["status"] for record in Results(tmp_path).all("single")] == ["ok"]
+
+
 def test_a_crash_keeps_its_last_words(small_set: Path, tmp_path: Path) -> None:
     workload = Workload.open(small_set)
     results = Results(tmp_path)
@@ -144,6 +167,8 @@ def test_the_report_shows_recall_memory_and_the_machine(measured: Path) -> None:
         assert engines.load(name).title in text
     exact = next(line for line in text.splitlines() if line.startswith("| NumPy"))
     assert exact.count("(1.000; spread") == 3
+    assert "### Kukla beside the best peer" in text
+    assert "asked to use 1 thread (Kukla uses one)" in text
 
 
 def test_the_report_says_when_other_work_ran_beside(measured: Path, tmp_path: Path) -> None:
@@ -180,6 +205,33 @@ def test_a_front_holds_what_nothing_beats(measured: Path) -> None:
     assert best_at(found, 1.01, "single") is None
 
 
+def test_kukla_is_compared_with_the_best_peer_at_each_recall() -> None:
+    def point(engine: str, plan: str, recall: float, qps: float, megabytes: float, build: float) -> Point:
+        record = {"recall": recall, "qps": qps, "memory_bytes": megabytes * 1e6, "search": {"plan": plan}}
+        return Point(engine, "1", {"build_seconds": build}, record, record | {"qps": 4 * qps})
+
+    rows = compare(
+        [
+            point("kukla_index", "64:int8@9 > 512:float32", 0.96, 600, 30, 10),
+            point("kukla_index", "certify", 1.0, 50, 30, 10),
+            point("faiss_ivfpq", "", 0.97, 200, 80, 100),
+            point("zvec_hnsw", "", 0.96, 170, 60, 300),  # within 20 % of the best, in less memory
+            point("usearch_prefix", "", 0.96, 100, 5, 300),  # in least, but too slow to count
+            point("numpy_exact", "", 1.0, 4, 0, 0),
+        ]
+    )
+
+    told = {(what, level): (ours, best, ratio) for what, level, ours, best, ratio in rows}
+    faiss = engines.load("faiss_ivfpq").title + " 1"
+    assert told["queries/s, alone", ">= 0.95"] == ("600", f"200 ({faiss})", "3.00x")
+    assert told["queries/s, batch of 1,000", ">= 0.95"] == ("2,400", f"800 ({faiss})", "3.00x")
+    assert told["resident MB", ">= 0.95"] == ("30.0", f"60.0 ({engines.load('zvec_hnsw').title} 1)", "0.50x")
+    assert told["build s", ">= 0.95"] == ("10.0", f"100.0 ({faiss})", "0.10x")
+    exact = engines.load("numpy_exact").title + " 1"
+    assert told["queries/s, alone", ">= 0.99"] == ("50", f"4 ({exact})", "12.50x")
+    assert told["queries/s, exact", "1, proven"] == ("50", f"4 ({exact})", "12.50x")
+
+
 @pytest.mark.parametrize("name", engines.NAMES)
 @pytest.mark.parametrize("shape", [Shape(2000, 384), Shape(100_000, 512), Shape(1_000_000, 1536)])
 def test_every_grid_is_plain_values_without_repeats(name: str, shape: Shape) -> None:
@@ -188,6 +240,9 @@ def test_every_grid_is_plain_values_without_repeats(name: str, shape: Shape) -> 
 
     assert builds
     assert engine.guide
+    quick = engine.quick_builds(shape)
+    assert 1 <= len(quick) <= 2
+    assert all(build in builds for build in quick), "quick is a part of the whole grid"
     texts = [json.dumps(build, sort_keys=True) for build in builds]
     assert len(set(texts)) == len(texts)
     for build in builds:

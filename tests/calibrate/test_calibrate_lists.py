@@ -11,6 +11,7 @@ import pytest
 
 from kukla import Index, Precision
 from kukla.calibrate import StaleCalibrationWarning
+from kukla.errors import PlanError
 from kukla.evaluate.recall import exact_plan
 from kukla.storage.catalog import put_setting
 
@@ -76,6 +77,9 @@ def test_without_its_lists_the_error_or_the_warning_says_so(listed: Index) -> No
     (state,) = listed.calibration_state()
     assert state.state == "stale"
     assert ", now none" in state.reasons[0]
+    assert state.recall_now is None
+    with pytest.warns(StaleCalibrationWarning, match="now none"), pytest.raises(PlanError, match="has no lists"):
+        listed.search(make_draw(4)(1), 5, target=TARGET)
 
 
 def test_a_calibration_of_scans_does_not_care_for_lists(listed: Index) -> None:

@@ -24,7 +24,7 @@ GROUPS = (4, 8, 12, 32, 100, 128, 252, 256)
 
 
 def codes_and_tables(
-    blocks: int, groups: int, *, seed: int = 0, most: int = 255
+    blocks: int, groups: int, *, seed: int = 0, most: int = 127
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     rng = np.random.default_rng(seed)
     codes = rng.integers(0, 256, (blocks, groups // 2, BLOCK_ROWS), dtype=np.uint8)
@@ -55,22 +55,11 @@ def test_hits_are_the_rows_that_reach_the_least_sum(isa: str, groups: int, block
 
 def test_the_largest_sum_does_not_overflow(isa: str) -> None:
     codes, _ = codes_and_tables(2, 256)
-    tables = np.full((256, 16), 255, dtype=np.uint8)
-    for least, hits in ((0, 64), (65_279, 64), (65_280, 64), (65_281, 0), (65_535, 0)):
+    tables = np.full((256, 16), 127, dtype=np.uint8)
+    for least, hits in ((0, 64), (32_511, 64), (32_512, 64), (32_513, 0), (32_768, 0), (65_535, 0)):
         positions, sums = kernels.nibble_hits(codes, tables, least)
         assert len(positions) == hits
-        assert (sums == 65_280).all()
-
-
-def test_a_sum_above_the_signed_numbers_is_compared_as_unsigned(isa: str) -> None:
-    """Half of the sums lie on each side of 32768, where a signed comparison turns around."""
-    codes = np.zeros((1, 128, BLOCK_ROWS), dtype=np.uint8)
-    codes[:, :, ::2] = 0x11
-    tables = np.zeros((256, 16), dtype=np.uint8)
-    tables[:, 0], tables[:, 1] = 127, 129  # 32512 and 33024
-    assert list(kernels.nibble_hits(codes, tables, 32_768)[0]) == list(range(0, 32, 2))
-    assert len(kernels.nibble_hits(codes, tables, 32_512)[0]) == 32
-    assert len(kernels.nibble_hits(codes, tables, 33_025)[0]) == 0
+        assert (sums == 32_512).all()
 
 
 def test_every_group_and_every_row_counts_once(isa: str) -> None:
@@ -89,7 +78,7 @@ def test_every_group_and_every_row_counts_once(isa: str) -> None:
 @given(data=st.data(), groups=st.integers(1, 16).map(lambda n: 4 * n), blocks=st.integers(0, 5))
 def test_hits_are_those_of_numpy(isa: str, data: Any, groups: int, blocks: int) -> None:
     codes = data.draw(hnp.arrays(np.uint8, (blocks, groups // 2, BLOCK_ROWS)))
-    values = st.sampled_from([0, 1, 127, 128, 254, 255])
+    values = st.sampled_from([0, 1, 63, 64, 126, 127])
     tables = data.draw(hnp.arrays(np.uint8, (groups, 16), elements=values))
     sums = sums_one_by_one(codes, tables)
     least = data.draw(st.sampled_from([0, *sums.tolist(), 65_535]))
@@ -155,27 +144,46 @@ def test_equal_codewords_give_the_first(isa: str) -> None:
     assert not codes.any()
 
 
-# The nearest centroid
+# How much codes are stretched
 
 
-@pytest.mark.parametrize("count", [1, 2, 7, 300])
-@pytest.mark.parametrize("dim", [8, 31, 100])
-def test_the_nearest_list_is_the_first_of_the_best_that_were_looked_at(isa: str, count: int, dim: int) -> None:
-    rng = np.random.default_rng(count * dim)
-    rows = rng.integers(-2, 3, (60, dim)).astype(np.float32)
-    centroids = rng.integers(-1, 2, (count, dim)).astype(np.float32)
-    halves = (centroids**2).sum(axis=1) / 2
-    near = rng.integers(0, 4, (60, count)).astype(np.float32)  # ties decide who is looked at
-    exact = rows.astype(np.float64) @ centroids.T - halves
-    for looks in sorted({1, min(2, count), min(12, count), count}):
-        expected = [
-            min(sorted(range(count), key=lambda l: (-near[i, l], l))[:looks], key=lambda l: (-exact[i, l], l))
-            for i in range(len(rows))
-        ]
-        for threads in (1, 3):
-            found = kernels.nearest_lists(rows, near, centroids, halves, looks, threads=threads)
-            assert found.tolist() == expected
-    assert kernels.nearest_lists(rows[:0], near[:0], centroids, halves, 1).shape == (0,)
+@pytest.mark.parametrize("widths", [[1] * 4, [1, 2, 4, 8], [32] * 16, [3, 5] * 8])
+def test_stretches_make_a_row_as_long_as_it_is_along_itself(isa: str, widths: list[int]) -> None:
+    rng = np.random.default_rng(len(widths))
+    ends, used = ends_of(widths), sum(widths)
+    values = rng.laplace(size=(300, used)).astype(np.float32)
+    values[0] = 0
+    books = (0.6 * rng.laplace(size=(used, 16))).astype(np.float32)
+    codes = rng.integers(0, 256, (300, len(widths) // 2), dtype=np.uint8)
+    found = kernels.nibble_stretches(values, codes, ends, books)
+    group = np.repeat(np.arange(len(widths)), widths)
+    for i in range(300):
+        chosen = codes[i, group // 2] >> 4 * (group % 2) & 15
+        word = books[np.arange(used), chosen].astype(np.float64)
+        row = values[i].astype(np.float64)
+        stretch = row @ row / (row @ word) if row @ word > 0 else 1.0
+        assert abs(found[i] - min(max(64 * stretch, 32), 255)) <= 0.5 + 1e-6, i
+    for threads in (2, 3, 1000):
+        again = kernels.nibble_stretches(values, codes, ends, books, threads=threads)
+        np.testing.assert_array_equal(again, found)
+    with kernels.use("numpy"):
+        np.testing.assert_array_equal(kernels.nibble_stretches(values, codes, ends, books), found)
+    assert found[0] == 64
+    assert kernels.nibble_stretches(values[:0], codes[:0], ends, books).shape == (0,)
+
+
+def test_stretches_are_exact_where_numbers_are(isa: str) -> None:
+    """Halves go to even, the limits are 1/2 and 255/64, and a code on the other side stretches nothing."""
+    ends = ends_of([1] * 4)
+    books = np.zeros((4, 16), np.float32)
+    books[0] = 2.0 ** -np.arange(-8, 8)  # 256, 128, ... of a row that is 1 there
+    values = np.zeros((16, 4), np.float32)
+    values[:, 0] = 1
+    codes = np.zeros((16, 2), np.uint8)
+    codes[:, 0] = np.arange(16)
+    expected = np.clip(64 * 2.0 ** np.arange(-8, 8), 32, 255)
+    assert kernels.nibble_stretches(values, codes, ends, books).tolist() == expected.tolist()
+    assert kernels.nibble_stretches(-values, codes, ends, books).tolist() == [64] * 16
 
 
 @pytest.mark.skipif(kernels.available() == ("numpy",), reason="no native kernels here")
@@ -189,8 +197,8 @@ def test_arrays_that_do_not_fit_are_refused_before_they_are_read() -> None:
                                      np.ones((4, 16), np.float32)),
         lambda: kernels.nibble_codes(np.ones((2, 4), np.float32), ends_of([1, 1, 1, 1])[::-1].copy(),
                                      np.ones((4, 16), np.float32), np.ones((4, 16), np.float32)),
-        lambda: kernels.nearest_lists(np.ones((2, 8), np.float32), np.ones((2, 3), np.float32),
-                                      np.ones((3, 8), np.float32), np.ones(3, np.float32), 4),
+        lambda: kernels.nibble_stretches(np.ones((2, 4), np.float32), np.ones((1, 2), np.uint8), ends_of([1] * 4),
+                                         np.ones((4, 16), np.float32)),
     ):  # fmt: skip
         with pytest.raises(ValueError, match="do not match|reshape"):
             wrong()

@@ -23,8 +23,7 @@ Rows = NDArray[np.float32]
 def test_rows_are_in_the_list_of_their_nearest_centroid(partition: Partition, rows: Rows) -> None:
     lists = partition.assign(rows)
     exact = ((rows[:, None] - partition.centroids) ** 2).sum(axis=2).argmin(axis=1)
-    assert (lists == exact).mean() > 0.99  # found among those nearest by their first dims
-    np.testing.assert_array_equal(partition.assign(rows, threads=3), lists)
+    assert (lists == exact).mean() > 0.99
     np.testing.assert_array_equal(partition.assign(rows[7:8]), lists[7:8])
     assert len(np.unique(lists)) > 20
 
@@ -33,12 +32,16 @@ def test_codes_stand_for_rows_better_than_centroids_do(partition: Partition, row
     fresh = clustered(300, rows.shape[1], seed=1)
     fresh /= np.linalg.norm(fresh, axis=1, keepdims=True)
     lists = partition.assign(fresh)
-    codes = partition.encode(fresh, lists, threads=2)
+    codes, stretches = partition.encode(fresh, lists, threads=2)
     assert (codes.dtype, codes.shape) == (np.uint8, (300, 10))
     coarse = np.square(fresh - partition.centroids[lists]).sum()
     fine = np.square(fresh - partition.decode(codes, lists)).sum()
     assert fine < 0.6 * coarse
-    np.testing.assert_array_equal(partition.encode(fresh[5:6], lists[5:6]), codes[5:6])
+    one, stretch = partition.encode(fresh[5:6], lists[5:6])
+    np.testing.assert_array_equal(one, codes[5:6])
+    np.testing.assert_array_equal(stretch, stretches[5:6])
+    # Codewords are means, and so shorter than what they stand for: most rows are stretched.
+    assert (stretches >= 64).mean() > 0.9
 
 
 def test_more_bytes_leave_less(rows: Rows) -> None:
@@ -47,7 +50,7 @@ def test_more_bytes_leave_less(rows: Rows) -> None:
         made = train_partition(rows, lists=20, code_bytes=code_bytes)
         assert made.code_bytes == code_bytes
         lists = made.assign(rows)
-        left.append(float(np.square(rows - made.decode(made.encode(rows, lists), lists)).sum()))
+        left.append(float(np.square(rows - made.decode(made.encode(rows, lists)[0], lists)).sum()))
     assert left[0] > 1.3 * left[1] > 1.6 * left[2]
 
 
@@ -95,7 +98,7 @@ def test_the_estimate_is_the_score_of_what_the_codes_stand_for(partition: Partit
     assert sorted(probe.lists.tolist()) == list(range(30))
     np.testing.assert_allclose(probe.scores, partition.centroids[probe.lists] @ query, atol=2e-3)
     lists = partition.assign(rows[:200])
-    codes = partition.encode(rows[:200], lists)
+    codes, _ = partition.encode(rows[:200], lists)
     nibbles = np.stack([codes & 15, codes >> 4], axis=2).reshape(200, -1)
     sums = probe.tables[np.arange(partition.groups), nibbles].astype(int).sum(axis=1)
     base = np.empty(30)

@@ -49,12 +49,14 @@ def test_every_row_is_in_its_list_with_its_code(
     assert found.bytes == size
     assert sorted(found.rows.tolist()) == list(range(1500))
     lists = partition.assign(rows)
-    codes = partition.encode(rows, lists)
+    codes, stretches = partition.encode(rows, lists)
     for number in range(partition.lists):
         members = np.flatnonzero(lists == number)  # ascending: the order of ties
         low, high = (int(end) for end in found.offsets[number : number + 2])
         np.testing.assert_array_equal(found.rows[low:high], members)
         np.testing.assert_array_equal(codes_of(found, number), codes[members])
+        np.testing.assert_array_equal(found.stretches[low:high], stretches[members])
+        assert found.tops[number] == stretches[members].max(initial=0)
 
 
 def test_short_lists_have_no_codes(partition: Partition, rows: Rows, path: Path) -> None:
@@ -94,6 +96,10 @@ Change = Callable[[dict[str, Any]], object]
         lambda a: a.update(blocks=a["blocks"] + np.uint64(1)),
         lambda a: a.update(blocks=np.empty(0, "<u8")),
         lambda a: a.update(blocks=np.minimum(a["blocks"], 3)),
+        lambda a: a.pop("stretches"),
+        lambda a: a.update(stretches=a["stretches"][:-1]),
+        lambda a: a.update(tops=a["tops"][:-1]),
+        lambda a: a.update(tops=a["tops"].astype("<u4")),
         lambda a: a.update(codes=a["codes"][:-1]),
         lambda a: a.update(codes=a["codes"][:, :8]),
         lambda a: a.update(codes=a["codes"][:, :, :16]),

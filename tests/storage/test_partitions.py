@@ -76,7 +76,7 @@ def test_a_partition_is_a_file_and_one_of_lists_beside_each_large_segment(parted
         _, arrays = open_container(parted / "partition.1.seg")
         assert list(arrays) == ["codes", "scales", "routes", "order", "ends", "books", "weights"]
         _, arrays = open_container(parted / "segments" / "00000001.1.lists")
-        assert list(arrays) == ["offsets", "rows", "blocks", "codes"]
+        assert list(arrays) == ["offsets", "rows", "blocks", "stretches", "tops", "codes"]
         assert arrays["rows"].dtype == np.uint32
 
 
@@ -378,6 +378,8 @@ print(*sorted(outcomes))
         ("offsets", {"foreign"}),
         ("blocks", {"foreign"}),
         ("rows", {"answered", "damaged"}),
+        ("stretches", {"answered"}),
+        ("tops", {"answered"}),
         ("codes", {"answered"}),
     ],
 )

@@ -7,7 +7,8 @@ the methods: a peer that is not installed is recorded as failed, and the others 
 Building and opening state their parameters as plain values. The grids (`builds`, `searches`) are the peer's
 own best as we could find it; each file says where its guide was read. Order matters: the first build is what
 the guide recommends, and searches go from the cheapest to the dearest: once one has reached recall .9995,
-those that ask for at least as much in every parameter are skipped.
+those that ask for at least as much in every parameter are skipped. `quick_builds` are the one or two builds
+that have been the peer's best before, at a million rows; each is searched with its whole grid.
 """
 
 from __future__ import annotations
@@ -59,6 +60,11 @@ class Engine(ABC):
     @abstractmethod
     def builds(shape: Shape) -> list[Params]:
         """Every index to build."""
+
+    @classmethod
+    def quick_builds(cls, shape: Shape) -> list[Params]:
+        """The builds of `--quick`."""
+        return cls.builds(shape)[:1]
 
     @staticmethod
     @abstractmethod

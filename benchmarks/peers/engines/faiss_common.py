@@ -105,4 +105,4 @@ class FaissEngine(Engine):
 
     def _refine_bytes(self, k: int) -> float:
         sizes = {"Flat": 4, "SQfp16": 2, "SQ8": 1, "none": 0}
-        return self._k_factor * k * self._dim * sizes[self._build["refine"]]
+        return float(self._k_factor * k * self._dim * sizes[self._build["refine"]])

@@ -1,5 +1,7 @@
 """Kukla, as a user has it: `Index.create`, `add`, `search(plan=...)`. To try more, add plans to `plans`.
 
+The search `certify` is the exact one: `search(certify=True)`, whose answers are proven. A build may say
+`lists`: `Index.partition` with so many, or with its own choice for 0.
 The version that keys results ends in a checksum of the installed package's files, because the engine changes
 more often than its number. Whole vectors in its segments are left out of its memory page by page: the header
 of a segment says where they are (docs/format.md).
@@ -18,10 +20,22 @@ import numpy as np
 
 from benchmarks.peers.engines.base import Engine, Floats, Ids, Params, Shape
 
-__all__ = ["ENGINE", "KuklaIndex", "plans"]
+__all__ = ["ENGINE", "KuklaIndex", "float_ranges", "partition", "plans"]
 
+CERTIFY = "certify"
 FIT_ROWS = 100_000
+PROBES = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 NAME = "set.kukla"
+
+
+def list_plans(full: int, lists: int) -> list[str]:
+    """Plans that look into more and more lists, then rescore whole vectors, at once or after int8."""
+    probes = [count for count in PROBES if 4 * count <= lists]
+    found = []
+    for count in probes:
+        found += [f"{full}:pq4/{count}@{keep} > {full}:float32" for keep in (30, 60, 100, 200)]
+        found += [f"{full}:pq4/{count}@{keep} > {full}:int8@30 > {full}:float32" for keep in (200, 400)]
+    return found
 
 
 def plans(dims: tuple[int, ...]) -> list[str]:
@@ -57,15 +71,28 @@ class KuklaIndex(Engine):
 
     @staticmethod
     def builds(shape: Shape) -> list[Params]:
-        nesting = [dim for dim in (64, 128, 256, 512, 1024) if dim < shape.dim] + [shape.dim]
+        lists = round(4 * shape.rows**0.5)
+        nested = [dim for dim in (64, 128, 256, 512, 1024) if dim < shape.dim] + [shape.dim]
+        in_lists = {"nesting": [shape.dim], "precisions": ["int8", "float32"], "lists": lists}
+        flat = {"nesting": nested, "precisions": ["binary", "int8", "float32"], "lists": 0}
         return [
-            {"nesting": nesting, "projection": "none"},
-            {"nesting": nesting, "projection": "pca"},
+            {**in_lists, "code_bytes": 64, "projection": "none"},
+            {**in_lists, "code_bytes": 48, "projection": "none"},
+            {**in_lists, "code_bytes": 64, "projection": "pca"},
+            {**in_lists, "lists": 2 * lists, "code_bytes": 64, "projection": "none"},
+            {**flat, "projection": "none"},
+            {**flat, "projection": "pca"},
         ]
+
+    @classmethod
+    def quick_builds(cls, shape: Shape) -> list[Params]:
+        """Lists, and flat."""
+        return [build for build in cls.builds(shape) if build["projection"] == "none"][::3]
 
     @staticmethod
     def searches(shape: Shape, build: Params) -> list[Params]:
-        return [{"plan": plan} for plan in plans(tuple(build["nesting"]))]
+        flat = [*plans(tuple(build["nesting"])), CERTIFY]
+        return [{"plan": plan} for plan in (list_plans(shape.dim, build["lists"]) if build["lists"] else flat)]
 
     def build(self, base: Floats, folder: Path, build: Params, threads: int) -> None:
         from kukla import Index
@@ -75,10 +102,15 @@ class KuklaIndex(Engine):
         if build["projection"] == "pca":
             projection = fit_pca(np.ascontiguousarray(base[:: max(1, len(base) // FIT_ROWS)]))
         with Index.create(
-            folder / NAME, dim=base.shape[1], nesting=build["nesting"], projection=projection
+            folder / NAME,
+            dim=base.shape[1],
+            nesting=build["nesting"],
+            precisions=build["precisions"],
+            projection=projection,
         ) as index:
-            index.add(base, ids=range(len(base)))
-            index.compact()
+            index.add(base, ids=range(len(base)), batch_rows=len(base))
+            if build["lists"]:
+                index.partition(build["lists"], code_bytes=build["code_bytes"], threads=threads)
 
     def open(self, base: Floats, folder: Path, build: Params, threads: int) -> None:
         from kukla import Index, Plan
@@ -89,25 +121,35 @@ class KuklaIndex(Engine):
         self._parse = Plan.parse
 
     def configure(self, search: Params) -> None:
-        self._plan = self._parse(search["plan"])
+        self._certify = search["plan"] == CERTIFY
+        self._plan = None if self._certify else self._parse(search["plan"])
 
     def one(self, query: Floats, k: int) -> Ids:
-        found: Ids = self._index.search(query, k, plan=self._plan).ids[0]
+        found: Ids = self._index.search(query, k, plan=self._plan, certify=self._certify).ids[0]
         return found
 
     def batch(self, queries: Floats, k: int) -> Ids:
-        found: Ids = self._index.search(queries, k, plan=self._plan, threads=self._threads).ids
+        found: Ids = self._index.search(
+            queries, k, plan=self._plan, certify=self._certify, threads=self._threads
+        ).ids
         return found
 
     def full_vector_ranges(self) -> list[tuple[Path, int, int]]:
-        ranges: list[tuple[Path, int, int]] = []
-        for path in sorted((self._folder / NAME / "segments").glob("*.seg")):
-            floats = [section for section in _sections(path) if section["name"] == "float32"]
-            ranges += [(path, section["offset"], section["bytes"]) for section in floats]
-        return ranges
+        return float_ranges(self._folder / NAME)
 
-    def bytes_read(self) -> float:
+    def bytes_read(self) -> float | None:
+        if self._certify:
+            return None  # it depends on the query how far a proof has to go
         return float(self._index.explain(self._plan, k=10).bytes_read)
+
+
+def float_ranges(index: Path) -> list[tuple[Path, int, int]]:
+    """Where the segments of an index keep whole float32 vectors: (file, first byte, bytes)."""
+    ranges: list[tuple[Path, int, int]] = []
+    for path in sorted((index / "segments").glob("*.seg")):
+        floats = [section for section in _sections(path) if section["name"] == "float32"]
+        ranges += [(path, section["offset"], section["bytes"]) for section in floats]
+    return ranges
 
 
 def _sections(path: Path) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ __all__ = ["ENGINE", "SvsVamana"]
 
 WINDOWS = (10, 20, 40, 80, 160, 320)
 SHORTLISTS = (20, 50, 100)
+TRIAL_ROWS = 1000
 
 
 class SvsVamana(Engine):
@@ -48,6 +49,11 @@ class SvsVamana(Engine):
             grid.append({**graph, **prefix, "shorter": "pca"})
         return grid
 
+    @classmethod
+    def quick_builds(cls, shape: Shape) -> list[Params]:
+        """LeanVec, which needs a processor of Intel's, and the graph over a float16 prefix."""
+        return cls.builds(shape)[:2]
+
     @staticmethod
     def searches(shape: Shape, build: Params) -> list[Params]:
         if build["store"] != "float16":
@@ -69,12 +75,20 @@ class SvsVamana(Engine):
         if build["store"] == "float16":
             data = Shorter.fit(base, build, folder).all(base).astype(np.float16)
         else:
-            svs.write_vecs(np.ascontiguousarray(base), str(folder / "base.fvecs"))
-            loader = svs.VectorDataLoader(str(folder / "base.fvecs"), svs.float32)
-            data = self._compressed(loader, build)
+            # A few rows first: on other makers' processors SVS ends the process, before gigabytes are copied.
+            trial = svs.VamanaBuildParameters(graph_max_degree=16, window_size=20)
+            svs.Vamana.build(trial, self._written(base[:TRIAL_ROWS], folder, build), svs.DistanceType.MIP)
+            data = self._written(base, folder, build)
         index = svs.Vamana.build(params, data, svs.DistanceType.MIP, num_threads=threads)
         index.save(str(folder / "config"), str(folder / "graph"), str(folder / "data"))
         (folder / "base.fvecs").unlink(missing_ok=True)
+
+    def _written(self, rows: Floats, folder: Path, build: Params) -> Any:
+        """A loader of these rows, from a file in its own format, which is removed after the build."""
+        import svs
+
+        svs.write_vecs(np.ascontiguousarray(rows), str(folder / "base.fvecs"))
+        return self._compressed(svs.VectorDataLoader(str(folder / "base.fvecs"), svs.float32), build)
 
     @staticmethod
     def _compressed(source: Any, build: Params, *, stored: bool = False) -> Any:

@@ -25,7 +25,7 @@ import numpy.typing as npt
 from kukla.errors import VectorError
 from kukla.kernels import checks, dispatch, reference
 from kukla.kernels.dispatch import active, available, forced, use
-from kukla.kernels.partition import nearest_lists, nibble_codes, nibble_hits
+from kukla.kernels.partition import nibble_codes, nibble_hits, nibble_stretches
 from kukla.kernels.reach import Checkpoint, Reached, reach_int8
 from kukla.kernels.rows import encode_rows, unit_rows
 
@@ -39,9 +39,9 @@ __all__ = [
     "available",
     "encode_rows",
     "forced",
-    "nearest_lists",
     "nibble_codes",
     "nibble_hits",
+    "nibble_stretches",
     "pool_rows",
     "reach_int8",
     "runner",

@@ -129,11 +129,11 @@ class Runner:
         cuts: F32,
     ) -> tuple[list[float], list[int]]: ...
 
-def nearest_lists(
-    isa: str, rows: F32, near: F32, centroids: F32, halves: F32, looks: int, threads: int, lists: I64
-) -> None: ...
 def nibble_codes(
     isa: str, values: F32, ends: Array, books: F32, halves: F32, threads: int, codes: Array
+) -> None: ...
+def nibble_stretches(
+    values: F32, codes: Array, ends: Array, books: F32, threads: int, out: Array
 ) -> None: ...
 def nibble_hits(
     isa: str, codes: Array, tables: Array, least: int, positions: Array, sums: Array

@@ -10,44 +10,16 @@ import numpy.typing as npt
 from kukla.kernels import dispatch
 from kukla.kernels.dispatch import active
 
-__all__ = ["BLOCK_ROWS", "nearest_lists", "nibble_codes", "nibble_hits"]
+__all__ = ["BLOCK_ROWS", "STRETCH_STEPS", "nibble_codes", "nibble_hits", "nibble_stretches"]
 
 BLOCK_ROWS = 32
 """Of codes: see ``native/nibbles.hpp``."""
 
+STRETCH_STEPS = 64
+"""A stretch of 1 is stored as so much."""
+
 Array = npt.NDArray[Any]
 F32 = npt.NDArray[np.float32]
-
-
-def nearest_lists(
-    rows: F32, near: F32, centroids: F32, halves: F32, looks: int, *, threads: int = 1
-) -> npt.NDArray[np.int64]:
-    """The nearest centroid of each row, among those that a cheap score puts first.
-
-    Parameters
-    ----------
-    rows : float32 (n, dim)
-    near : float32 (n, lists)
-        The cheap scores: higher is nearer.
-    centroids : float32 (lists, dim)
-    halves : float32 (lists,)
-        Half the squared length of each.
-    looks : int
-        How many centroids are compared as a whole.
-
-    Returns
-    -------
-    int64 (n,)
-        Of those, the one with the largest ``<row, centroid> - half``; of equals the first.
-    """
-    lists = np.empty(len(rows), dtype=np.int64)
-    if (isa := active()) != "numpy":
-        dispatch.native.nearest_lists(isa, rows, near, centroids, halves, looks, threads, lists)
-        return lists
-    best = np.sort(np.argsort(-near, axis=1, kind="stable")[:, :looks], axis=1)
-    exact = np.einsum("nld,nd->nl", centroids[best].astype(np.float64), rows.astype(np.float64)) - halves[best]
-    lists[:] = np.take_along_axis(best, exact.argmax(axis=1)[:, None], axis=1)[:, 0]
-    return lists
 
 
 def nibble_codes(
@@ -87,6 +59,47 @@ def nibble_codes(
     return codes
 
 
+def nibble_stretches(
+    values: F32,
+    codes: npt.NDArray[np.uint8],
+    ends: npt.NDArray[np.uint64],
+    books: F32,
+    *,
+    threads: int = 1,
+) -> npt.NDArray[np.uint8]:
+    """How much longer rows are than what their codes stand for, along themselves.
+
+    Parameters
+    ----------
+    values : float32 (n, used)
+        Dims in the order of the groups.
+    codes : uint8 (n, groups / 2)
+        Of :func:`nibble_codes`.
+    ends : uint64 (groups,)
+    books : float32 (used, 16)
+        Codewords.
+
+    Returns
+    -------
+    uint8 (n,)
+        ``|row|^2 / <row, codewords>`` in steps of 1/64, rounded, from 0.5 to 255/64; 1 where there is nothing to
+        stretch.
+    """
+    stretched = np.empty(len(values), dtype=np.uint8)
+    if active() != "numpy":
+        dispatch.native.nibble_stretches(values, codes, ends, books, threads, stretched)
+        return stretched
+    nibbles = np.stack([codes & 15, codes >> 4], axis=2).reshape(len(codes), len(ends))
+    chosen = np.repeat(nibbles, np.diff(ends.astype(np.int64), prepend=0), axis=1)
+    words = books[np.arange(len(books)), chosen].astype(np.float64)
+    rows = values.astype(np.float64)
+    squares, dots = np.einsum("ij,ij->i", rows, rows), np.einsum("ij,ij->i", rows, words)
+    there = (dots > 0) & (squares > 0)
+    stretch = np.where(there, squares / np.where(there, dots, 1.0), 1.0)
+    stretched[:] = np.clip(np.rint(stretch * STRETCH_STEPS), STRETCH_STEPS / 2, 255)
+    return stretched
+
+
 def nibble_hits(
     codes: npt.NDArray[np.uint8], tables: npt.NDArray[np.uint8], least: int
 ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint16]]:
@@ -96,7 +109,7 @@ def nibble_hits(
     ----------
     codes : uint8 (blocks, pairs, 32)
     tables : uint8 (groups, 16)
-        ``groups`` is ``2 * pairs``, a multiple of four and at most 256.
+        At most 127 each. ``groups`` is ``2 * pairs``, a multiple of four and at most 256.
     least : int
         0..65535.
 

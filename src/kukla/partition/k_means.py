@@ -7,12 +7,8 @@ from numpy.typing import NDArray
 
 from kukla.progress import Progress
 
-__all__ = ["k_means", "nearest"]
+__all__ = ["k_means", "means", "nearest"]
 
-FIRST_DIMS = 256
-"""The first rounds look at so many dims: the first ones of a nested or rotated vector say most about it."""
-
-LAST_ROUNDS = 2
 SCORES = 1 << 24
 """So many scores are held at a time: 64 MB."""
 
@@ -41,30 +37,20 @@ def k_means(
 ) -> F32:
     """Centroids ``(count, dim)`` of rows ``(n, dim)``, from rows drawn by ``rng``.
 
-    Wide rows are clustered by their first dims, then for two rounds by all. A centroid without rows takes the
-    place of one of the most populous list.
+    A centroid without rows takes the place of a row of the most populous list.
     """
-    wide = rows.shape[1] > FIRST_DIMS
-    phases = [(np.ascontiguousarray(rows[:, :FIRST_DIMS]), rounds), (rows, LAST_ROUNDS)] if wide else [(rows, rounds)]
-    total = sum(times for _, times in phases)
-    done = 0
     if len(rows) < count:
         raise ValueError(f"{len(rows)} rows cannot be cut into {count} lists")
-    chosen = rng.choice(len(rows), count, replace=False)
-    centroids = phases[0][0][chosen].copy()
-    lists = None
-    for part, times in phases:
-        for _ in range(times):
-            if lists is None or centroids.shape[1] == part.shape[1]:
-                lists = nearest(part, centroids)
-            centroids = _means(part, lists, count, rng)
-            done += 1
-            if progress is not None:
-                progress(done, total)
+    centroids = rows[rng.choice(len(rows), count, replace=False)].copy()
+    for done in range(rounds):
+        centroids = means(rows, nearest(rows, centroids), count, rng)
+        if progress is not None:
+            progress(done + 1, rounds)
     return centroids
 
 
-def _means(rows: F32, lists: NDArray[np.int64], count: int, rng: np.random.Generator) -> F32:
+def means(rows: F32, lists: NDArray[np.int64], count: int, rng: np.random.Generator) -> F32:
+    """The means of ``count`` lists of rows; of a list without rows, a row of the longest."""
     order = np.argsort(lists, kind="stable")
     sizes = np.bincount(lists, minlength=count)
     full = np.flatnonzero(sizes)

@@ -53,6 +53,10 @@ class SegmentLists:
         Ascending inside a list.
     blocks : ndarray of uint64, shape (lists + 1,)
         Of each list's first block in ``codes``; empty without codes.
+    stretches : ndarray of uint8, shape (n,)
+        In the order of ``rows``; empty without codes.
+    tops : ndarray of uint8, shape (lists,)
+        The largest stretch in each list; empty without codes.
     codes : ndarray of uint8, shape (blocks, code bytes, 32)
         Line p of a block holds byte p of the codes of 32 rows; the last block of a list is filled with zeros.
     """
@@ -65,10 +69,15 @@ class SegmentLists:
             self.offsets: NDArray[np.uint64] = arrays["offsets"]
             self.rows: NDArray[np.uint32] = arrays["rows"]
             self.blocks: NDArray[np.uint64] = arrays["blocks"]
+            self.stretches: NDArray[np.uint8] = arrays["stretches"]
+            self.tops: NDArray[np.uint8] = arrays["tops"]
             self.codes: NDArray[np.uint8] = arrays["codes"]
             self._check(partition, rows)
         except (KeyError, ValueError, IndexError) as error:
-            raise ForeignFileError(f"{path} holds no lists of this partition ({error})") from None
+            raise ForeignFileError(
+                f"{path} holds no lists of this partition ({error}); it is made from the segment: remove the file, and "
+                "partition the index again"
+            ) from None
 
     @property
     def coded(self) -> bool:
@@ -87,6 +96,10 @@ class SegmentLists:
             raise ValueError(f"codes {self.codes.dtype.str} {self.codes.shape}")
         if not self.coded:
             return
+        if self.tops.dtype.str != "|u1" or self.tops.shape != (lists,):
+            raise ValueError(f"tops {self.tops.dtype.str} {self.tops.shape}")
+        if self.stretches.dtype.str != "|u1" or self.stretches.shape != (rows,):
+            raise ValueError(f"stretches {self.stretches.dtype.str} {self.stretches.shape}")
         blocks = np.concatenate([[0], np.cumsum(-(-counts // BLOCK_ROWS))])
         if self.blocks.dtype.str != "<u8" or not np.array_equal(self.blocks, blocks) or blocks[-1] != len(self.codes):
             raise ValueError("blocks do not fit the offsets")
@@ -105,12 +118,13 @@ def write_lists(
     lists = np.empty(count, dtype=np.int64)
     coded = count >= CODED_ROWS_PER_LIST * partition.lists
     codes = np.empty((count if coded else 0, partition.code_bytes), dtype=np.uint8)
+    stretches = np.empty(len(codes), dtype=np.uint8)
     for start in range(0, count, STEP_ROWS):
         part = slice(start, min(start + STEP_ROWS, count))
         rows = np.ascontiguousarray(vectors[part], dtype=np.float32)
-        lists[part] = partition.assign(rows, threads=threads)
+        lists[part] = partition.assign(rows)
         if coded:
-            codes[part] = partition.encode(rows, lists[part], threads=threads)
+            codes[part], stretches[part] = partition.encode(rows, lists[part], threads=threads)
         if progress is not None:
             progress(part.stop, count)
     sizes = np.bincount(lists, minlength=partition.lists)
@@ -120,6 +134,10 @@ def write_lists(
     total = int(blocks[-1]) if coded else 0
     # The place of each row, in the order of lists: lists begin with a new block.
     place = np.arange(count) + np.repeat(blocks[:-1] * BLOCK_ROWS - offsets[:-1], sizes) if coded else None
+
+    tops = np.zeros(partition.lists if coded else 0, dtype=np.uint8)
+    if coded:
+        np.maximum.at(tops, lists, stretches)
 
     def in_blocks() -> Iterator[NDArray[np.uint8]]:
         if place is None:
@@ -141,6 +159,8 @@ def write_lists(
             section("offsets", "<u8", offsets),
             section("rows", "<u4", order),
             section("blocks", "<u8", blocks),
+            section("stretches", "|u1", stretches[order] if coded else stretches),
+            section("tops", "|u1", tops),
             Section("codes", "|u1", (total, partition.code_bytes, BLOCK_ROWS), in_blocks),
         ],
         {"rows": count},

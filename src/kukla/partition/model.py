@@ -5,6 +5,11 @@ put into groups, and of each group the nearest of sixteen codewords is kept, fou
 Douze and Schmid, TPAMI 2011). A query's score is estimated as ``<q, c> + sum over groups of <q, codeword>``, from
 tables that fit in registers (:mod:`kukla.kernels.partition`).
 
+Codewords are means, so they are shorter than what they stand for, and rows that lie in the direction of the query,
+which are those it looks for, are underestimated most. So the sum is stretched by ``|x - c|^2 / <x - c, code>``, a
+byte a row: the estimate is then right for a query in the direction of the residual (the factor of RaBitQ, Gao and
+Long, arXiv 2405.12497). A shortlist finds as much with half as many candidates (``docs/lists.md``).
+
 Groups are not equally wide. Dims that matter much, by the variance of their residuals and the weight that queries
 give them, are alone or in pairs; dims that matter little share their four bits with seven or thirty-one others
 (after SAQ, Li et al., arXiv 2509.12086, which gives bits to segments of dims in the same way).
@@ -24,6 +29,7 @@ from numpy.typing import NDArray
 from kukla import kernels
 from kukla.errors import ForeignFileError
 from kukla.partition.codebooks import CODEWORDS, weighted_codewords
+from kukla.partition.k_means import nearest
 
 __all__ = ["HEAD_DIMS", "Partition"]
 
@@ -34,13 +40,10 @@ HEAD_DIMS = 128
 MORE = 16
 """A query that looks into p lists compares the centroids of 2 p + 16 as a whole."""
 
-LOOKS = 12
-"""So many centroids are compared as a whole to find the nearest one of a row."""
-
 NEAR_DIMS = 256
-"""So many dims choose these."""
+"""So many dims decide which centroid is nearest to a row: the first of a nested or rotated vector say most about it."""
 
-BLOCK_ROWS = 4096
+BLOCK_ROWS = 2048
 
 F32 = NDArray[np.float32]
 
@@ -120,11 +123,6 @@ class Partition:
         return np.ascontiguousarray(self.codes * self.scales[:, None])
 
     @cached_property
-    def halves(self) -> F32:
-        """Half the squared length of each centroid."""
-        return (np.einsum("ij,ij->i", self.centroids, self.centroids, dtype=np.float64) / 2).astype(np.float32)
-
-    @cached_property
     def heads(self) -> NDArray[np.int8]:
         """The first dims of the codes, ``(lists, min(dim, HEAD_DIMS))``."""
         return np.ascontiguousarray(self.codes[:, :HEAD_DIMS])
@@ -138,34 +136,37 @@ class Partition:
     def _encoder(self) -> tuple[F32, F32]:
         return weighted_codewords(self.books, self.weights, self.ends)
 
-    def assign(self, rows: F32, *, threads: int = 1) -> NDArray[np.int64]:
-        """The list of each row ``(n, dim)``: of its nearest centroid, found among those nearest by their first dims."""
-        lists = np.empty(len(rows), dtype=np.int64)
-        near = min(self.dim, NEAR_DIMS)
-        head = np.ascontiguousarray(self.centroids[:, :near])
-        half = np.einsum("ij,ij->i", head, head) / 2
-        for start in range(0, len(rows), BLOCK_ROWS):
-            block = np.ascontiguousarray(rows[start : start + BLOCK_ROWS])
-            scores = block[:, :near] @ head.T
-            scores -= half
-            lists[start : start + len(block)] = kernels.nearest_lists(
-                block, scores, self.centroids, self.halves, min(LOOKS, self.lists), threads=threads
-            )
-        return lists
+    def assign(self, rows: F32) -> NDArray[np.int64]:
+        """The list of each row ``(n, dim)``: of the nearest centroid, by the first 256 dims."""
+        return nearest(rows[:, :NEAR_DIMS], np.ascontiguousarray(self.centroids[:, :NEAR_DIMS]))
 
-    def encode(self, rows: F32, lists: NDArray[np.int64], *, threads: int = 1) -> NDArray[np.uint8]:
-        """Codes uint8 ``(n, groups / 2)`` of rows in these lists: a pair of groups a byte, the first one low."""
+    def encode(
+        self, rows: F32, lists: NDArray[np.int64], *, threads: int = 1
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Codes of rows ``(n, dim)`` in these lists.
+
+        Returns
+        -------
+        codes : uint8 (n, groups / 2)
+            A pair of groups a byte, the first one low.
+        stretches : uint8 (n,)
+            In steps of 1/64.
+        """
         weighted, halves = self._encoder
         codes = np.empty((len(rows), self.code_bytes), dtype=np.uint8)
+        stretches = np.empty(len(rows), dtype=np.uint8)
         order = self.order.astype(np.int64)
         for start in range(0, len(rows), BLOCK_ROWS):
             part = slice(start, start + BLOCK_ROWS)
-            residuals = np.ascontiguousarray((rows[part] - self.centroids[lists[part]])[:, order])
+            residuals = np.take(rows[part] - self.centroids[lists[part]], order, axis=1)
             codes[part] = kernels.nibble_codes(residuals, self.ends, weighted, halves, threads=threads)
-        return codes
+            stretches[part] = kernels.nibble_stretches(
+                residuals, codes[part], self.ends, self.books, threads=threads
+            )
+        return codes, stretches
 
     def decode(self, codes: NDArray[np.uint8], lists: NDArray[np.int64]) -> F32:
-        """What codes stand for: float32 ``(n, dim)``."""
+        """What codes stand for, before it is stretched: float32 ``(n, dim)``."""
         rows = self.centroids[lists].copy()
         nibbles = np.stack([codes & 15, codes >> 4], axis=2).reshape(len(codes), self.groups)
         sizes = np.diff(self.ends.astype(np.int64), prepend=0)

@@ -13,7 +13,8 @@ from kukla.precision import QUERY_CODE_MAX
 
 __all__ = ["Probe"]
 
-STEPS = 255
+STEPS = 127
+"""Two table entries add up in a byte."""
 
 LEAST_WIDTH = np.float32(1e-36)
 """Where no table is wider (or one is beyond float32), only the centroids say what is near."""
@@ -32,7 +33,8 @@ class Probe:
         ``<query, centroid>``, in the order of ``lists``.
     tables : ndarray of uint8, shape (groups, 16)
     offset, delta : float
-        A row is estimated at ``float32(score of its list + offset + delta * sum of its table entries)``.
+        A row is estimated at ``float32(score of its list + stretch * (offset + delta * sum))``, where the sum is of
+        its table entries.
     """
 
     lists: NDArray[np.int64]
@@ -60,7 +62,8 @@ def _order(
     head = partition.heads.astype(np.int64) @ coded[:HEAD_DIMS]
     scores = (head + partition.tails.astype(np.int64) @ coded[HEAD_DIMS:]) * worth
     numbers = np.arange(partition.lists)
-    by_head = np.lexsort((numbers, -(head * worth * routes)))
+    with np.errstate(over="ignore"):
+        by_head = np.lexsort((numbers, -(head * worth * routes).astype(np.float32)))
     chosen = np.zeros(partition.lists, dtype=np.bool_)
     chosen[by_head[: 2 * probes + MORE]] = True
     order = np.lexsort((numbers, -(scores * routes), ~chosen))

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from kukla.partition.codebooks import train_codebooks
 from kukla.partition.groups import choose_groups
-from kukla.partition.k_means import k_means, nearest
-from kukla.partition.model import Partition
+from kukla.partition.k_means import k_means, means, nearest
+from kukla.partition.model import NEAR_DIMS, Partition
 from kukla.progress import Progress
 
 __all__ = ["train_partition"]
@@ -51,7 +51,9 @@ def train_partition(
     Partition
     """
     rng = np.random.default_rng(seed)
-    centroids = k_means(rows, lists, rng, progress=progress)
+    near = np.ascontiguousarray(rows[:, :NEAR_DIMS])
+    found = nearest(near, k_means(near, lists, rng, progress=progress))
+    centroids = means(rows, found, lists, rng)
     largest = np.abs(centroids).max(axis=1)
     scales = np.where(largest > 0, largest / 127, 1).astype(np.float32)
     codes = np.rint(centroids / scales[:, None]).astype(np.int8)
@@ -61,8 +63,8 @@ def train_partition(
     usual = float(np.median(lengths[lengths > 0])) if (lengths > 0).any() else 1.0
     routes = 1 / np.where(lengths > usual * 1e-3, lengths, usual) if cosine else np.ones(lists)
 
-    some = rows[np.sort(rng.choice(len(rows), min(len(rows), CODEBOOK_ROWS), replace=False))]
-    residuals = some - centroids[nearest(some, centroids)]
+    some = np.sort(rng.choice(len(rows), min(len(rows), CODEBOOK_ROWS), replace=False))
+    residuals = rows[some] - centroids[found[some]]
     asked = rows if queries is None else queries
     weights = np.einsum("ij,ij->j", asked, asked, dtype=np.float64) / len(asked)
     order, ends = choose_groups(np.einsum("ij,ij->j", residuals, residuals) / len(residuals) * weights, 2 * code_bytes)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from kukla import kernels
 from kukla.cost import LIST_ROW_BYTES, bytes_before, bytes_per_row
 from kukla.errors import ChecksumError
+from kukla.kernels.partition import STRETCH_STEPS
 from kukla.nesting import Nesting
 from kukla.partition.lists import SegmentLists
 from kukla.partition.probe import Probe
@@ -127,9 +128,10 @@ def _list(
     if lists.coded:
         blocks = lists.codes[int(lists.blocks[number]) : int(lists.blocks[number + 1])]
         _, sums = kernels.nibble_hits(np.ascontiguousarray(blocks), probe.tables, 0)
-        base = probe.scores[i] + probe.offset
+        stretches = lists.stretches[begin:end] / np.float64(STRETCH_STEPS)
+        residual = stretches * (probe.offset + probe.delta * sums[: end - begin].astype(np.float64))
         with np.errstate(over="ignore"):
-            scores = (base + probe.delta * sums[: end - begin].astype(np.float64)).astype(np.float32)
+            scores = (probe.scores[i] + residual).astype(np.float32)
     else:
         scores = _by_stage(scorer, view, s, rows)
     if mask is not None:

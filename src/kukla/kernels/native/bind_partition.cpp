@@ -7,18 +7,6 @@
 namespace kukla {
 namespace {
 
-void nearest_lists(const char* isa, const Array<const float, 2>& rows, const Array<const float, 2>& near,
-                   const Array<const float, 2>& centroids, const Array<const float, 1>& halves, std::size_t looks,
-                   std::size_t threads, const Array<std::int64_t, 1>& lists) {
-    nb::gil_scoped_release released;
-    const std::size_t n = rows.shape(0), count = centroids.shape(0);
-    require(near.shape(0) == n && near.shape(1) == count && centroids.shape(1) == rows.shape(1) &&
-                halves.shape(0) == count && lists.shape(0) == n && looks > 0 && looks <= count,
-            "rows, centroids and lists do not match");
-    nearest(isa_named(isa), rows.data(), n, rows.shape(1), near.data(), centroids.data(), halves.data(), count, looks,
-            threads, lists.data());
-}
-
 void nibble_codes(const char* isa, const Array<const float, 2>& values, const Array<const std::uint64_t, 1>& ends,
                   const Array<const float, 2>& books, const Array<const float, 2>& halves, std::size_t threads,
                   const Array<std::uint8_t, 2>& codes) {
@@ -36,6 +24,22 @@ void nibble_codes(const char* isa, const Array<const float, 2>& values, const Ar
     });
 }
 
+void nibble_stretches(const Array<const float, 2>& values, const Array<const std::uint8_t, 2>& codes,
+                      const Array<const std::uint64_t, 1>& ends, const Array<const float, 2>& books,
+                      std::size_t threads, const Array<std::uint8_t, 1>& out) {
+    nb::gil_scoped_release released;
+    const std::size_t n = values.shape(0), stride = values.shape(1), groups = ends.shape(0);
+    require(groups > 0 && groups % 2 == 0 && ends.data()[groups - 1] == stride &&
+                std::is_sorted(ends.data(), ends.data() + groups) && books.shape(0) == stride &&
+                books.shape(1) == kCodewords && codes.shape(0) == n && codes.shape(1) == groups / 2 &&
+                out.shape(0) == n,
+            "values, codes and codebooks do not match");
+    in_parts(n, threads, [&](std::size_t begin, std::size_t end) {
+        stretches(values.data() + begin * stride, codes.data() + begin * (groups / 2), end - begin, stride, ends.data(),
+                  groups, books.data(), out.data() + begin);
+    });
+}
+
 std::size_t nibble_hits(const char* isa, const Array<const std::uint8_t, 3>& codes,
                         const Array<const std::uint8_t, 1>& tables, std::uint16_t least,
                         const Array<std::uint32_t, 1>& positions, const Array<std::uint16_t, 1>& sums) {
@@ -45,14 +49,15 @@ std::size_t nibble_hits(const char* isa, const Array<const std::uint8_t, 3>& cod
                 tables.shape(0) == pairs * 64 && positions.shape(0) == blocks * kNibbleRows &&
                 sums.shape(0) == blocks * kNibbleRows,
             "codes, tables and results do not match");
-    return isa_named(isa).nibble_hits(codes.data(), blocks, pairs, tables.data(), least, positions.data(), sums.data());
+    return isa_named(isa).nibble_hits(codes.data(), blocks, pairs, tables.data(), least, codes.data(), positions.data(),
+                                      sums.data());
 }
 
 }  // namespace
 
 void bind_partition(nb::module_& m) {
-    m.def("nearest_lists", nearest_lists);
     m.def("nibble_codes", nibble_codes);
+    m.def("nibble_stretches", nibble_stretches);
     m.def("nibble_hits", nibble_hits);
 }
 

@@ -64,10 +64,11 @@ struct Isa {
     std::size_t (*unit_rows64)(const double* rows, std::size_t n, std::size_t dim, float* out);
 
     // Which rows of some blocks have a sum of at least `least`: their positions, in any order, and sums; returns how
-    // many. `positions` and `sums` have room for all rows. See nibbles.hpp.
+    // many. `positions` and `sums` have room for all rows. What will be scanned next, as many blocks from `next` on, is
+    // asked for meanwhile. See nibbles.hpp.
     std::size_t (*nibble_hits)(const std::uint8_t* codes, std::size_t blocks, std::size_t pairs,
-                               const std::uint8_t* tables, std::uint16_t least, std::uint32_t* positions,
-                               std::uint16_t* sums);
+                               const std::uint8_t* tables, std::uint16_t least, const std::uint8_t* next,
+                               std::uint32_t* positions, std::uint16_t* sums);
 
     // codes (n, groups / 2): the nearest codewords of rows whose groups end at `ends`. See nibbles.hpp.
     void (*nibble_codes)(const float* values, std::size_t n, std::size_t stride, const std::uint64_t* ends,

@@ -85,21 +85,23 @@ private:
 // See nibbles.hpp. Sums of even and of odd rows are kept apart: uint16 lanes hold two bytes, and the even one is what is
 // left when the odd one is taken away.
 std::size_t nibble_hits(const std::uint8_t* codes, std::size_t blocks, std::size_t pairs, const std::uint8_t* tables,
-                        std::uint16_t least, std::uint32_t* positions, std::uint16_t* sums) {
+                        std::uint16_t least, const std::uint8_t* next, std::uint32_t* positions, std::uint16_t* sums) {
     const __m256i half = _mm256_set1_epi8(15), bound = _mm256_set1_epi16(static_cast<short>(least));
     std::size_t found = 0;
     for (std::size_t block = 0; block < blocks; ++block) {
         __m256i both = _mm256_setzero_si256(), odd = both;
         const std::uint8_t* table = tables;
-        for (std::size_t p = 0; p < pairs; ++p, codes += 32, table += p % 2 == 0 ? 96 : 32) {
+        for (std::size_t p = 0; p < pairs; ++p, codes += 32, next += 32, table += p % 2 == 0 ? 96 : 32) {
+            _mm_prefetch(reinterpret_cast<const char*>(next), _MM_HINT_T0);
             const __m256i line = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes));
             const __m256i low = _mm256_and_si256(line, half);
             const __m256i high = _mm256_and_si256(_mm256_srli_epi16(line, 4), half);
             const __m256i a = _mm256_shuffle_epi8(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(table)), low);
             const __m256i b =
                 _mm256_shuffle_epi8(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(table + 64)), high);
-            both = _mm256_add_epi16(both, _mm256_add_epi16(a, b));
-            odd = _mm256_add_epi16(odd, _mm256_add_epi16(_mm256_srli_epi16(a, 8), _mm256_srli_epi16(b, 8)));
+            const __m256i sum = _mm256_add_epi8(a, b);
+            both = _mm256_add_epi16(both, sum);
+            odd = _mm256_add_epi16(odd, _mm256_srli_epi16(sum, 8));
         }
         const __m256i even = _mm256_sub_epi16(both, _mm256_slli_epi16(odd, 8));
         const auto reached = [&](__m256i line) {

@@ -73,19 +73,21 @@ struct Float {
 
 // See nibbles.hpp.
 std::size_t nibble_hits(const std::uint8_t* codes, std::size_t blocks, std::size_t pairs, const std::uint8_t* tables,
-                        std::uint16_t least, std::uint32_t* positions, std::uint16_t* sums) {
+                        std::uint16_t least, const std::uint8_t* next, std::uint32_t* positions, std::uint16_t* sums) {
     const uint8x16_t half = vdupq_n_u8(15);
     std::size_t found = 0;
     for (std::size_t block = 0; block < blocks; ++block) {
         uint16x8_t lines[4] = {vdupq_n_u16(0), vdupq_n_u16(0), vdupq_n_u16(0), vdupq_n_u16(0)};
-        for (std::size_t p = 0; p < pairs; ++p, codes += 32) {
+        for (std::size_t p = 0; p < pairs; ++p, codes += 32, next += 32) {
+            __builtin_prefetch(next);
             const std::uint8_t* table = tables + p / 2 * 128 + p % 2 * 32;
             const uint8x16_t low = vld1q_u8(table), high = vld1q_u8(table + 64);
             for (int j = 0; j < 2; ++j) {
                 const uint8x16_t line = vld1q_u8(codes + 16 * j);
                 const uint8x16_t a = vqtbl1q_u8(low, vandq_u8(line, half)), b = vqtbl1q_u8(high, vshrq_n_u8(line, 4));
-                lines[2 * j] = vaddq_u16(lines[2 * j], vaddl_u8(vget_low_u8(a), vget_low_u8(b)));
-                lines[2 * j + 1] = vaddq_u16(lines[2 * j + 1], vaddl_high_u8(a, b));
+                const uint8x16_t sum = vaddq_u8(a, b);
+                lines[2 * j] = vaddw_u8(lines[2 * j], vget_low_u8(sum));
+                lines[2 * j + 1] = vaddw_high_u8(lines[2 * j + 1], sum);
             }
         }
         const uint16x8_t most = vmaxq_u16(vmaxq_u16(lines[0], lines[1]), vmaxq_u16(lines[2], lines[3]));

@@ -12,7 +12,7 @@
 
 #include "candidates.hpp"
 #include "lists.hpp"
-#include "parallel.hpp"
+#include "partition.hpp"
 
 namespace kukla {
 
@@ -84,8 +84,7 @@ private:
         const std::size_t alone = together ? std::min(kAlone, probes_) : probes_;
         for (const auto& one : asked)
             for (std::size_t i = 0; i < alone; ++i) {
-                if (i + 1 < probes_) prefetch((one->lists)[i + 1].list);
-                visit(*one, i, room);
+                visit(*one, i, i + 1 < probes_ ? (one->lists)[i + 1].list : partition_.lists, room);
             }
         if (together) {
             std::vector<std::pair<std::uint32_t, std::pair<std::uint32_t, std::uint32_t>>> visits;
@@ -94,11 +93,15 @@ private:
                     visits.push_back({asked[a]->lists[i].list, {static_cast<std::uint32_t>(a),
                                                                 static_cast<std::uint32_t>(i)}});
             std::sort(visits.begin(), visits.end());
-            for (const auto& [list, which] : visits) visit(*asked[which.first], which.second, room);
+            for (std::size_t v = 0; v < visits.size(); ++v) {
+                const auto& [a, i] = visits[v].second;
+                visit(*asked[a], i, v + 1 < visits.size() ? visits[v + 1].first : partition_.lists, room);
+            }
         }
         std::int64_t scored = 0;
         for (const auto& one : asked) {
-            for (std::size_t i = probes_; i < partition_.lists && one->seen < want_; ++i) visit(*one, i, room);
+            for (std::size_t i = probes_; i < partition_.lists && one->seen < want_; ++i)
+                visit(*one, i, partition_.lists, room);
             std::vector<Candidate> line = one->best.finish();
             std::vector<Candidate>& to = found[one->number];
             to.insert(to.end(), line.begin(), line.end());
@@ -107,17 +110,8 @@ private:
         return scored;
     }
 
-    void prefetch(std::uint32_t list) const {
-        constexpr std::size_t lines = 16;
-        const std::size_t block = partition_.groups / 2 * kNibbleRows;
-        for (const Segment& segment : segments_) {
-            if (segment.lists.codes == nullptr) continue;
-            const std::uint8_t* from = segment.lists.codes + segment.lists.blocks[list] * block;
-            for (std::size_t i = 0; i < lines; ++i) __builtin_prefetch(from + i * 64);
-        }
-    }
-
-    void visit(Asked& one, std::size_t i, Room& room) const {
+    // `next` is the list that comes after, if any.
+    void visit(Asked& one, std::size_t i, std::size_t next, Room& room) const {
         const ListQuery::Choice choice = one.lists[i];
         for (std::size_t s = 0; s < segments_.size(); ++s) {
             const Segment& segment = segments_[s];
@@ -128,12 +122,11 @@ private:
             const std::size_t open = allowed(segment, rows, count);
             one.seen += open;
             if (open == 0) continue;
-            if (segment.lists.codes == nullptr)
+            if (segment.lists.codes == nullptr) {
                 one_by_one(one, s, rows, count);
-            else
-                {
+            } else {
                 one.scored += static_cast<std::int64_t>(open);
-                by_codes(one, s, choice, rows, count, room);
+                by_codes(one, s, choice, next, begin, count, room);
             }
         }
     }
@@ -154,35 +147,44 @@ private:
         }
     }
 
-    void by_codes(Asked& one, std::size_t s, const ListQuery::Choice& choice, const std::uint32_t* rows,
-                  std::size_t count, Room& room) const {
+    void by_codes(Asked& one, std::size_t s, const ListQuery::Choice& choice, std::size_t next,
+                  std::size_t begin, std::size_t count, Room& room) const {
         const Segment& segment = segments_[s];
+        const std::uint32_t* rows = segment.lists.rows + begin;
+        const std::uint8_t* stretches = segment.lists.stretches + begin;
         const std::size_t pairs = partition_.groups / 2, block_bytes = pairs * kNibbleRows;
         const std::uint8_t* codes = segment.lists.codes + segment.lists.blocks[choice.list] * block_bytes;
-        const double base = choice.score + one.lists.offset;
+        const std::uint8_t* following =
+            next < partition_.lists ? segment.lists.codes + segment.lists.blocks[next] * block_bytes : codes;
+        const double top = std::max<double>(segment.lists.tops[choice.list], 1.0) / kStretchSteps;
         for (std::size_t from = 0; from < count; from += kBlocks * kNibbleRows) {
             const std::size_t here = std::min(count - from, kBlocks * kNibbleRows);
-            const std::int64_t least = least_sum(one, base);
+            const std::int64_t least = least_sum(one, choice.score, top);
             if (least > one.lists.largest) return;
             const std::size_t blocks = (here + kNibbleRows - 1) / kNibbleRows;
             const std::size_t hits = isa_.nibble_hits(codes + from / kNibbleRows * block_bytes, blocks, pairs,
                                                       one.lists.tables.data(), static_cast<std::uint16_t>(least),
+                                                      following + from / kNibbleRows * block_bytes,
                                                       room.positions.data(), room.sums.data());
             for (std::size_t h = 0; h < hits; ++h) {
                 if (room.positions[h] >= here) continue;  // the filling of the last block
                 const std::uint32_t row = rows[from + room.positions[h]];
                 if (row >= segment.rows || (segment.mask != nullptr && segment.mask[row] == 0)) continue;
-                one.best.offer(candidate(s, row, static_cast<float>(base + one.lists.delta * room.sums[h])));
+                const double stretch = stretches[from + room.positions[h]] / kStretchSteps;
+                const double residual = stretch * (one.lists.offset + one.lists.delta * room.sums[h]);
+                one.best.offer(candidate(s, row, static_cast<float>(choice.score + residual)));
             }
         }
     }
 
-    // A sum below it cannot reach the shortlist. A little less than the division says: it rounds, and estimates are
-    // rounded to float32.
-    static std::int64_t least_sum(const Asked& one, double base) {
+    // A sum below it cannot reach the shortlist, stretched by at most `stretch`. A little less than the division says: it
+    // rounds, and estimates are rounded to float32.
+    static std::int64_t least_sum(const Asked& one, double score, double stretch) {
         if (one.best.worst() == 0xFFFFFFFFU || !(one.lists.delta > 0.0)) return 0;
         const double worst = static_cast<double>(one.best.worst_score());
-        const double sum = std::floor((worst - std::fabs(worst) * 0x1p-23 - base) / one.lists.delta) - 1.0;
+        const double missing = worst - std::fabs(worst) * 0x1p-23 - score;
+        if (!(missing > 0.0)) return 0;
+        const double sum = std::floor((missing / stretch - one.lists.offset) / one.lists.delta) - 1.0;
         return sum > 65535.0 ? 65536 : sum > 0.0 ? static_cast<std::int64_t>(sum) : 0;
     }
 

@@ -1,7 +1,7 @@
 // Partitioned lists: which of them a query looks into, and what their rows' codes say.
 //
 // A row belongs to the list of its nearest centroid, and its code says what is left of it there. Its score for a query
-// is estimated as <query, centroid> + sum over groups of <query, codeword>. kukla.partition has the same in NumPy: all
+// is estimated as <query, centroid> + stretch * sum over groups of <query, codeword>. kukla.partition has the same in NumPy: all
 // sums of floats are done in one order, so the estimates are equal to the bit.
 #pragma once
 
@@ -14,6 +14,7 @@
 
 #include "isa.hpp"
 #include "nibbles.hpp"
+#include "top_k.hpp"
 
 namespace kukla {
 
@@ -34,6 +35,8 @@ struct ListsData {
     const std::uint64_t* offsets = nullptr;  // (lists + 1), into rows
     const std::uint32_t* rows = nullptr;
     const std::uint64_t* blocks = nullptr;   // (lists + 1): of codes
+    const std::uint8_t* stretches = nullptr;  // one a row, in the order of rows
+    const std::uint8_t* tops = nullptr;       // (lists): the largest stretch in each
     const std::uint8_t* codes = nullptr;
 };
 
@@ -62,7 +65,7 @@ public:
         return choices_[i];
     }
 
-    // The estimate of a row is float(score of its list + offset + delta * sum).
+    // The estimate of a row is float(score of its list + stretch * (offset + delta * sum)).
     double offset = 0.0, delta = 0.0;
     std::int64_t largest = 0;  // sum there can be
     std::vector<std::uint8_t> tables;
@@ -90,16 +93,17 @@ private:
         dots_.resize(lists);
         isa_.int8_dots(partition_.heads, lists, partition_.head, head_.data(), dots_.data());
         if (wanted == lists) return look_at_all();
-        std::vector<Choice> near(lists);
-        for (std::size_t l = 0; l < lists; ++l) near[l] = choice(l, dots_[l]);
-        std::nth_element(near.begin(), near.begin() + static_cast<std::ptrdiff_t>(wanted - 1), near.end());
-        near.resize(wanted);
+        Best near(wanted, lists);
+        routes_.resize(lists);
+        for (std::size_t l = 0; l < lists; ++l) routes_[l] = static_cast<float>(choice(l, dots_[l]).route);
+        near.offer(routes_.data(), 0, lists, nullptr);
+        choices_.reserve(lists);
+        for (const std::uint64_t key : near.finish()) choices_.push_back({0.0, 0.0, static_cast<std::uint32_t>(key)});
         for (std::size_t i = 0; i < wanted; ++i) {
-            if (i + 4 < wanted) prefetch_tail(near[i + 4].list);
-            near[i] = whole(near[i].list);
+            if (i + 4 < wanted) prefetch_tail(choices_[i + 4].list);
+            choices_[i] = whole(choices_[i].list);
         }
-        std::sort(near.begin(), near.end());
-        choices_ = std::move(near);
+        std::sort(choices_.begin(), choices_.end());
     }
 
     // After the lists that were chosen come all others.
@@ -129,7 +133,7 @@ private:
         for (std::size_t i = 0; i < width; i += 64) __builtin_prefetch(partition_.tails + list * width + i);
     }
 
-    // One step of all tables is the widest table over 255.
+    // One step of all tables is the widest table over the most that an entry can be.
     void tabulate(const float* query) {
         const std::size_t groups = partition_.groups;
         std::vector<float> values(groups * kCodewords, 0.0F), lows(groups);
@@ -150,11 +154,11 @@ private:
             offset += static_cast<double>(low);
             widest = std::max(widest, high - low);
         }
-        // Products beyond float32, or so small that 255 / widest is: only the centroids say what is near.
+        // Products beyond float32, or so small that steps are: only the centroids say what is near.
         const bool usable = widest > 1e-36F && widest <= std::numeric_limits<float>::max() && std::isfinite(offset);
-        delta = usable ? static_cast<double>(widest) / 255.0 : 0.0;
+        delta = usable ? static_cast<double>(widest) / kMostEntry : 0.0;
         if (!std::isfinite(offset)) offset = 0.0;
-        const float steps = usable ? 255.0F / widest : 0.0F;
+        const float steps = usable ? static_cast<float>(kMostEntry) / widest : 0.0F;
         tables.resize(groups * 32);
         for (std::size_t g = 0; g < groups; ++g) {
             const float* table = values.data() + g * kCodewords;
@@ -173,6 +177,7 @@ private:
     double scale_ = 0.0;
     std::vector<std::int16_t> head_, tail_;
     std::vector<std::int64_t> dots_;
+    std::vector<float> routes_;
     std::vector<Choice> choices_;
 };
 

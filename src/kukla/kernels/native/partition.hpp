@@ -1,12 +1,11 @@
-// Making lists: the nearest centroid of each row.
+// Making lists: what is left of rows beside what their codes say.
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <vector>
 
-#include "isa.hpp"
 #include "nibbles.hpp"
 #include "parallel.hpp"
 
@@ -21,45 +20,25 @@ void in_parts(std::size_t n, std::size_t threads, const Work& work) {
     });
 }
 
-// The list of each row: of the `looks` centroids that `near` (n, count) puts first, the one with the largest
-// <row, centroid> - halves[centroid]; of equals the first.
-inline void nearest(const Isa& isa, const float* rows, std::size_t n, std::size_t dim, const float* near,
-                    const float* centroids, const float* halves, std::size_t count, std::size_t looks,
-                    std::size_t threads, std::int64_t* lists) {
-    const std::size_t padded = (dim + kQueryPad - 1) / kQueryPad * kQueryPad;
-    in_parts(n, threads, [&](std::size_t begin, std::size_t end) {
-        std::vector<double> query(padded, 0.0);
-        struct Near {
-            float score;
-            std::uint32_t list;
-        };
-        std::vector<Near> best(looks);
-        for (std::size_t i = begin; i < end; ++i) {
-            const float* line = near + i * count;
-            // Insertion into a short sorted list: nearly all centroids fail the first comparison.
-            std::size_t held = 0;
-            for (std::size_t l = 0; l < count; ++l) {
-                if (held == looks && !(line[l] > best[held - 1].score)) continue;
-                std::size_t at = held < looks ? held++ : looks - 1;
-                for (; at > 0 && best[at - 1].score < line[l]; --at) best[at] = best[at - 1];
-                best[at] = {line[l], static_cast<std::uint32_t>(l)};
+// |r|^2 / <r, what its code stands for>, in steps of 1 / kStretchSteps: see kukla.partition.model. Of rows whose dims
+// are in the order of the groups.
+constexpr double kStretchSteps = 64.0;
+
+inline void stretches(const float* values, const std::uint8_t* codes, std::size_t n, std::size_t stride,
+                      const std::uint64_t* ends, std::size_t groups, const float* books, std::uint8_t* out) {
+    for (std::size_t i = 0; i < n; ++i) {
+        const float* row = values + i * stride;
+        double squares = 0.0, dots = 0.0;
+        for (std::size_t g = 0, d = 0; g < groups; ++g) {
+            const std::size_t code = codes[(i * groups + g) / 2] >> g % 2 * 4 & 15;
+            for (; d < ends[g]; ++d) {
+                squares += static_cast<double>(row[d]) * row[d];
+                dots += static_cast<double>(row[d]) * books[d * kCodewords + code];
             }
-            std::copy(rows + i * dim, rows + (i + 1) * dim, query.begin());
-            double most = 0.0;
-            std::int64_t chosen = -1;
-            for (std::size_t b = 0; b < held; ++b) {
-                const std::uint32_t list = best[b].list;
-                double dot;
-                isa.float32_dots(centroids + list * dim, 1, dim, dim, query.data(), &dot);
-                dot -= static_cast<double>(halves[list]);
-                if (chosen < 0 || dot > most || (dot == most && list < chosen)) {
-                    most = dot;
-                    chosen = list;
-                }
-            }
-            lists[i] = chosen;
         }
-    });
+        const double stretch = dots > 0.0 && squares > 0.0 ? squares / dots : 1.0;
+        out[i] = static_cast<std::uint8_t>(std::clamp(std::rint(stretch * kStretchSteps), kStretchSteps / 2, 255.0));
+    }
 }
 
 }  // namespace kukla
