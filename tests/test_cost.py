@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from tests.partition.samples import clustered
 
 from kukla import Nesting, Plan, Precision, Stage, kernels

@@ -347,7 +347,9 @@ def test_a_plan_is_checked_against_an_index() -> None:
         Plan.parse(EXAMPLE).check(nesting, (Precision.BINARY, Precision.FLOAT32))
     looks = Plan.parse("1536:pq4/9@20 > 1536:float32")
     looks.check(nesting, [*ALL, Precision.PQ4])
-    with pytest.raises(PlanError, match=r"stage 1536:pq4/9@20: the index has no lists; make them with its partition\(\)"):
+    with pytest.raises(
+        PlanError, match=r"stage 1536:pq4/9@20: the index has no lists; make them with its partition\(\)"
+    ):
         looks.check(nesting, ALL)
     with pytest.raises(PlanError, match="stage 64:pq4@20: pq4 codes are of all dims, 1536"):
         Plan.parse("64:pq4@20 > 1536:float32").check(nesting, [*ALL, Precision.PQ4])

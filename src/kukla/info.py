@@ -18,11 +18,11 @@ __all__ = ["IndexInfo", "PartitionInfo", "describe"]
 
 @dataclass(frozen=True, slots=True)
 class PartitionInfo:
-    """The lists of an index: how many, bytes of a row's code, and the rows of the shortest, median and longest.
+    """The lists of an index: how many, bytes of a row's code, rows of the shortest, median and longest list.
 
-    ``bytes`` are those of centroids, codebooks and the files of lists. ``segments_without_lists`` are small, or
-    were written by a version without partitions, and are scanned; ``segments_without_codes`` have lists too
-    short for codes. Deleted rows count until ``compact``.
+    ``bytes`` are those of centroids, codebooks and the files of lists. ``segments_without_lists`` are small,
+    or were written by a version without partitions, and are scanned; ``segments_without_codes`` have lists
+    too short for codes. Deleted rows count until ``compact``.
     """
 
     lists: int
@@ -97,7 +97,8 @@ def _partition(view: View) -> PartitionInfo | None:
     listed = [lists for lists in view.lists if lists is not None]
     sizes = np.zeros(view.partition.lists, dtype=np.int64)
     for lists in listed:
-        sizes += np.diff(lists.offsets.astype(np.int64))
+        ends = lists.offsets.astype(np.int64)
+        sizes += ends[1:] - ends[:-1]
     return PartitionInfo(
         lists=view.partition.lists,
         code_bytes=view.partition.code_bytes,

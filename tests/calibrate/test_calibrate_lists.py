@@ -1,4 +1,4 @@
-"""Calibrations of an index with lists: plans that look into some, proven, and stale when lists are replaced."""
+"""Calibrations of an index with lists: plans that look into some, stale when lists are replaced."""
 
 from __future__ import annotations
 
@@ -78,7 +78,10 @@ def test_without_its_lists_the_error_or_the_warning_says_so(listed: Index) -> No
     assert state.state == "stale"
     assert ", now none" in state.reasons[0]
     assert state.recall_now is None
-    with pytest.warns(StaleCalibrationWarning, match="now none"), pytest.raises(PlanError, match="has no lists"):
+    with (
+        pytest.warns(StaleCalibrationWarning, match="now none"),
+        pytest.raises(PlanError, match="has no lists"),
+    ):
         listed.search(make_draw(4)(1), 5, target=TARGET)
 
 

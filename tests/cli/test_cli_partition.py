@@ -106,7 +106,9 @@ def test_what_is_refused(invoke: Invoke, many: Path, tmp_path: Path, questions: 
     assert "1,600 documents are too few for 300 lists" in error_of(invoke("partition", many, "--lists", 300))
     assert "code_bytes must be even, got 7" in error_of(invoke("partition", many, "--code-bytes", 7))
     assert "--remove leaves no lists" in error_of(invoke("partition", many, "--remove", "--lists", 3))
-    assert "--remove leaves no lists" in error_of(invoke("partition", many, "--remove", "--queries", questions))
+    assert "--remove leaves no lists" in error_of(
+        invoke("partition", many, "--remove", "--queries", questions)
+    )
     error_of(invoke("partition", many, "--lists", 0), status=2)
     assert "no such file" in error_of(invoke("partition", many, "--queries", tmp_path / "none.npy")).lower()
     assert "none.kukla" in error_of(invoke("partition", tmp_path / "none.kukla"))

@@ -32,7 +32,7 @@ def codes_and_tables(
 
 
 def sums_one_by_one(codes: NDArray[np.uint8], tables: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """A row's table entries, added: byte p of its code has group 2p in its low half, 2p + 1 in its high half."""
+    """A row's table entries, added: byte p has group 2p's code in its low half, 2p + 1's in its high half."""
     total = np.zeros((len(codes), BLOCK_ROWS), dtype=np.int64)
     for pair in range(codes.shape[1]):
         total += tables[2 * pair].astype(np.int64)[codes[:, pair] & 15]
@@ -95,7 +95,10 @@ def ends_of(widths: list[int]) -> NDArray[np.uint64]:
 
 
 def nearest_codewords(
-    values: NDArray[np.float32], ends: NDArray[np.uint64], books: NDArray[np.float32], halves: NDArray[np.float32]
+    values: NDArray[np.float32],
+    ends: NDArray[np.uint64],
+    books: NDArray[np.float32],
+    halves: NDArray[np.float32],
 ) -> NDArray[np.uint8]:
     """In float64, exact for small whole numbers; of equals the first."""
     chosen, start = [], 0
@@ -107,7 +110,9 @@ def nearest_codewords(
     return np.asarray(line[:, ::2] + 16 * line[:, 1::2], dtype=np.uint8)
 
 
-@pytest.mark.parametrize("widths", [[1] * 4, [1, 2, 4, 8], [32, 1, 16, 2, 2, 1, 1, 1], [3, 5] * 8, [8] * 128, [1] * 256])
+@pytest.mark.parametrize(
+    "widths", [[1] * 4, [1, 2, 4, 8], [32, 1, 16, 2, 2, 1, 1, 1], [3, 5] * 8, [8] * 128, [1] * 256]
+)
 def test_codes_are_the_nearest_codewords(isa: str, widths: list[int]) -> None:
     rng = np.random.default_rng(len(widths))
     ends, used = ends_of(widths), sum(widths)
@@ -189,16 +194,17 @@ def test_stretches_are_exact_where_numbers_are(isa: str) -> None:
 @pytest.mark.skipif(kernels.available() == ("numpy",), reason="no native kernels here")
 def test_arrays_that_do_not_fit_are_refused_before_they_are_read() -> None:
     codes, tables = codes_and_tables(1, 8)
+    four, eight = np.ones((2, 4), np.float32), np.ones((2, 8), np.float32)
+    books, halves = np.ones((4, 16), np.float32), np.ones((4, 16), np.float32)
+    ends = ends_of([1] * 4)
     for wrong in (
         lambda: kernels.nibble_hits(codes[:, :3].copy(), tables[:6], 0),  # an odd number of pairs
         lambda: kernels.nibble_hits(codes, tables[:4], 0),
         lambda: kernels.nibble_hits(codes[:, :, :16].copy(), tables, 0),
-        lambda: kernels.nibble_codes(np.ones((2, 8), np.float32), ends_of([1] * 4), np.ones((8, 16), np.float32),
-                                     np.ones((4, 16), np.float32)),
-        lambda: kernels.nibble_codes(np.ones((2, 4), np.float32), ends_of([1, 1, 1, 1])[::-1].copy(),
-                                     np.ones((4, 16), np.float32), np.ones((4, 16), np.float32)),
-        lambda: kernels.nibble_stretches(np.ones((2, 4), np.float32), np.ones((1, 2), np.uint8), ends_of([1] * 4),
-                                         np.ones((4, 16), np.float32)),
-    ):  # fmt: skip
-        with pytest.raises(ValueError, match="do not match|reshape"):
+        lambda: kernels.nibble_codes(eight, ends, np.ones((8, 16), np.float32), halves),
+        lambda: kernels.nibble_codes(four, ends[::-1].copy(), books, halves),
+        lambda: kernels.nibble_stretches(four, codes[0, :1, :2].copy(), ends, books),
+        lambda: kernels.nibble_stretches(eight, codes[0, :2, :2].copy(), ends, books),
+    ):
+        with pytest.raises(ValueError, match=r"do not match|reshape"):
             wrong()

@@ -14,7 +14,9 @@ from kukla import Index
 __all__ = ["clustered", "same_everywhere", "three_segments"]
 
 
-def clustered(count: int, dim: int, *, seed: int = 0, places: int = 25, spread: float = 0.6) -> NDArray[np.float32]:
+def clustered(
+    count: int, dim: int, *, seed: int = 0, places: int = 25, spread: float = 0.6
+) -> NDArray[np.float32]:
     """float32 (count, dim); the places are the same for every seed, later dims say less."""
     centres = np.random.default_rng(99).standard_normal((places, dim))
     rng = np.random.default_rng([3, seed])

@@ -127,4 +127,6 @@ def test_huge_inner_products(tmp_path: Path) -> None:
         index.add(clustered(1100, DIM) * np.float32(1e17))
         index.partition(10)
         found = index.search(clustered(2, DIM, seed=1), 3, plan="16:pq4@1100 > 16:float32")
-        np.testing.assert_array_equal(found.ids, index.search(clustered(2, DIM, seed=1), 3, plan="16:float32").ids)
+        np.testing.assert_array_equal(
+            found.ids, index.search(clustered(2, DIM, seed=1), 3, plan="16:float32").ids
+        )

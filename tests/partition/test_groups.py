@@ -35,9 +35,13 @@ def test_no_other_four_groups_leave_less(costs: list[float]) -> None:
     assert error_of(sizes, falling) <= best + 1e-9
 
 
-@pytest.mark.parametrize(("dim", "asked", "groups"), [(8, 256, 8), (9, 256, 8), (100, 256, 100), (1536, 256, 256),
-                                                      (64, 4, 4), (64, 30, 28), (5, 4, 4)])  # fmt: skip
-def test_there_are_as_many_groups_as_dims_allow_and_a_multiple_of_four(dim: int, asked: int, groups: int) -> None:
+@pytest.mark.parametrize(
+    ("dim", "asked", "groups"),
+    [(8, 256, 8), (9, 256, 8), (100, 256, 100), (1536, 256, 256), (64, 4, 4), (64, 30, 28), (5, 4, 4)],
+)
+def test_there_are_as_many_groups_as_dims_allow_and_a_multiple_of_four(
+    dim: int, asked: int, groups: int
+) -> None:
     order, ends = choose_groups(1 / np.arange(1, dim + 1), asked)
     assert len(ends) == groups
     assert (np.diff(ends, prepend=0) > 0).all()

@@ -54,7 +54,9 @@ def test_the_same_seed_gives_the_same() -> None:
 def test_rows_that_are_all_equal_and_lists_without_rows() -> None:
     centroids = k_means(np.ones((50, 8), np.float32), 10, np.random.default_rng(0))
     np.testing.assert_array_equal(centroids, 1)
-    np.testing.assert_array_equal(k_means(np.eye(8, dtype=np.float32), 8, np.random.default_rng(0)).sum(axis=1), 1)
+    np.testing.assert_array_equal(
+        k_means(np.eye(8, dtype=np.float32), 8, np.random.default_rng(0)).sum(axis=1), 1
+    )
 
 
 def test_more_lists_than_rows_cannot_be() -> None:

@@ -83,7 +83,9 @@ def test_codebooks_of_one_dim_are_its_quantiles_refined() -> None:
     weights = np.ones(4, dtype=np.float32)
     with kernels.use(kernels.available()[0]):
         books = train_codebooks(values, weights, ends, np.random.default_rng(0))
-    np.testing.assert_allclose(np.sort(books, axis=1), (np.arange(16) + 0.5)[None].repeat(4, axis=0) / 16, atol=0.01)
+    np.testing.assert_allclose(
+        np.sort(books, axis=1), (np.arange(16) + 0.5)[None].repeat(4, axis=0) / 16, atol=0.01
+    )
     weighted, halves = weighted_codewords(books, weights * 2, ends)
     np.testing.assert_allclose(weighted, 2 * books)
     np.testing.assert_allclose(halves, np.square(books), rtol=1e-6)
@@ -135,7 +137,9 @@ def test_queries_without_use_for_tables_are_scored_by_centroids(partition: Parti
 def test_tables_beyond_float32_are_not_used(partition: Partition) -> None:
     query = clustered(1, partition.dim)[0]
     for size in (1e30, -1e30):
-        probe = Probe.of(replace(partition, books=partition.books * np.float32(size)), query * np.float32(1e30), 4)
+        probe = Probe.of(
+            replace(partition, books=partition.books * np.float32(size)), query * np.float32(1e30), 4
+        )
         assert (probe.tables.any(), probe.offset, probe.delta) == (False, 0.0, 0.0)
 
 

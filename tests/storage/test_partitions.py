@@ -116,7 +116,9 @@ def test_whatever_is_added_replaced_and_deleted_is_found_at_once(parted: Path, r
         finds_everything(index)
         index.compact()
         assert [name for name in names(parted) if name.endswith(".lists")] == [
-            name.replace(".seg", ".1.lists") for name in names(parted) if name.startswith("segments") and name.endswith(".seg")
+            name.replace(".seg", ".1.lists")
+            for name in names(parted)
+            if name.startswith("segments") and name.endswith(".seg")
         ]
         finds_everything(index)
         index.verify()
@@ -125,7 +127,9 @@ def test_whatever_is_added_replaced_and_deleted_is_found_at_once(parted: Path, r
 def test_segments_that_are_merged_take_their_lists_with_them(parted: Path, rows: Vectors) -> None:
     with Index.open(parted) as index:
         for number in range(9):
-            index.add(clustered(130, DIM, seed=number + 5), ids=range(30_000 + 130 * number, 30_130 + 130 * number))
+            index.add(
+                clustered(130, DIM, seed=number + 5), ids=range(30_000 + 130 * number, 30_130 + 130 * number)
+            )
         finds_everything(index)
         index.delete(range(700))  # more than half of the first segment: it is rewritten
         finds_everything(index)
@@ -263,7 +267,7 @@ def test_damaged_files_do_not_open(
 
 
 def test_a_missing_partition_is_an_error_and_missing_lists_are_not(parted: Path) -> None:
-    """Lists are made of the segment's vectors: without them it is scanned. Nothing else says what centroids were."""
+    """A segment without its lists is scanned; nothing but its file says what the centroids were."""
     (parted / "segments" / "00000001.1.lists").unlink()
     with Index.open(parted, verify=True) as index:
         finds_everything(index)
@@ -316,7 +320,9 @@ def test_verify_finds_every_flipped_byte(parted: Path, name: str) -> None:
         index.verify()
 
 
-@pytest.mark.parametrize("setting", [[], {}, {"number": "1", "in_use": True}, {"number": 1}, {"number": 1, "in_use": 1}])
+@pytest.mark.parametrize(
+    "setting", [[], {}, {"number": "1", "in_use": True}, {"number": 1}, {"number": 1, "in_use": 1}]
+)
 def test_a_setting_that_names_no_partition(parted: Path, setting: object) -> None:
     with Index.open(parted) as index, index._store.catalog.write() as connection:
         put_setting(connection, "partition", setting)
@@ -357,7 +363,8 @@ for round in range(int(sys.argv[3])):
         with kukla.Index.open(folder) as index:
             for name in kernels.available()[:: max(1, len(kernels.available()) - 1)]:
                 with kernels.use(name):
-                    for asked, plan in ((queries[:1], "16:pq4/2@9 > 16:float32"), (queries, "16:pq4/15@60 > 16:float32"),
+                    for asked, plan in ((queries[:1], "16:pq4/2@9 > 16:float32"),
+                                        (queries, "16:pq4/15@60 > 16:float32"),
                                         (queries[:1], "16:pq4@1200 > 16:int8"), (queries[:2], "16:pq4/3")):
                         try:
                             index.search(asked, 5, plan=plan)
@@ -496,7 +503,9 @@ with kukla.Index.open(sys.argv[1]) as index:
             assert len(names(parted)) == 4
 
 
-def test_a_change_that_fails_leaves_the_partition_as_it_was(parted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_change_that_fails_leaves_the_partition_as_it_was(
+    parted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from kukla.storage import partitions
 
     with Index.open(parted) as index:
@@ -544,4 +553,8 @@ def test_a_full_disk_while_partitioning(small_disk: Path) -> None:
         filler.unlink()
         index.partition(150, code_bytes=16)
         index.verify()
-        assert names(small_disk / "index") == ["partition.2.seg", "segments/00000001.2.lists", "segments/00000001.seg"]
+        assert names(small_disk / "index") == [
+            "partition.2.seg",
+            "segments/00000001.2.lists",
+            "segments/00000001.seg",
+        ]

@@ -121,7 +121,7 @@ def entries(index: Index) -> list[Entry]:
 
 
 def key_of(index: Index) -> dict[str, Any]:
-    """What a calibration belongs to: space, projection, metric, nesting, precisions, lists, Kukla's version."""
+    """What a calibration belongs to: space, projection, metric, nesting, precisions, lists, version."""
     settings, partition = index._settings, index._store.current().partition
     space, projection = settings.space, settings.projection
     return {

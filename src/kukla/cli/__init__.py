@@ -52,8 +52,8 @@ def cli() -> None:
 
 
 for command in (
-    index, embed, search, info, get, delete, compact, partition, explain, profile, fit, calibrate, evaluate, report,
-    train, truncate, demo,
+    index, embed, search, info, get, delete, compact, partition, explain, profile, fit, calibrate, evaluate,
+    report, train, truncate, demo,
 ):  # fmt: skip
     cli.add_command(command)
 

@@ -43,8 +43,8 @@ __all__ = ["partition"]
     "queries_file",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Like those that will be asked, texts (jsonl, csv, txt with one a line) or vectors (npy, jsonl, ...): "
-    "they say which dims the codes must hold best. Default: documents.",
+    help="Like those that will be asked, texts (jsonl, csv, txt with one a line) or vectors (npy, jsonl, "
+    "...): they say which dims the codes must hold best. Default: documents.",
 )
 @click.option("--text-field", metavar="NAME", help="The field of the queries' texts.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of every random choice.")
@@ -64,9 +64,9 @@ def partition(
 ) -> None:
     """Cut the documents of INDEX into lists of neighbours, with short codes of each.
 
-    Plans that begin with pq4 then read a few lists instead of everything: '512:pq4/32@200 > 512:float32' looks
-    into the 32 lists nearest to the query. Lists are replaced when there are some. What is added later goes
-    into them too. Searches go on meanwhile.
+    Plans that begin with pq4 then read a few lists instead of everything: '512:pq4/32@200 > 512:float32'
+    looks into the 32 lists nearest to the query. Lists are replaced when there are some. What is added later
+    goes into them too. Searches go on meanwhile.
     """
     if remove and (lists is not None or queries_file is not None):
         raise InputError("--remove leaves no lists: give it without --lists and --queries")
@@ -90,5 +90,6 @@ def partition(
     full = info.nesting[-1]
     probes = max(1, info.partition.lists // 32)
     final = next(name for name in ("float32", "float16") if name in info.precisions)
-    print_styled(f"search with --plan '{full}:pq4/{probes}@100 > {full}:{final}', or better, find the plan:", "dim")
+    plan = f"{full}:pq4/{probes}@100 > {full}:{final}"
+    print_styled(f"search with --plan '{plan}', or better, find the plan:", "dim")
     print_styled(f"  kukla calibrate {index_path} --queries FILE --target 'recall@10>=0.95'", "dim")
