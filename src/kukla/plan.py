@@ -248,7 +248,7 @@ class Plan:
             if stage.precision not in precisions and stage.precision is Precision.PQ4:
                 raise PlanError(f"stage {stage}: the index has no lists; make them with its partition()")
             if stage.precision not in precisions:
-                allowed = ", ".join(precision.value for precision in precisions)
+                allowed = ", ".join(kept.value for kept in precisions if kept is not Precision.PQ4)
                 raise PlanError(
                     f"stage {stage}: the index keeps no {stage.precision.value}; it keeps: {allowed}"
                 )
