@@ -393,7 +393,7 @@ class Index:
         Parameters
         ----------
         lists : int, optional
-            Default: four times the square root of the number of documents. 0 removes the lists.
+            Default: eight times the square root of the number of documents. 0 removes the lists.
         queries : str, sequence of str, or array of float (n_queries, dim), optional
             Like those that will be asked: they say which dims matter. Default: documents.
         code_bytes : int

@@ -68,6 +68,15 @@ def test_vectors_of_a_few_dims_need_no_lists(tmp_path: Path) -> None:
             index.partition(4)
 
 
+def test_vectors_whose_dot_products_are_beyond_float32(tmp_path: Path) -> None:
+    with Index.create(tmp_path / "index", dim=DIM, metric="ip") as index:
+        index.add(clustered(1100, DIM) * np.float32(1e25))
+        with pytest.raises(
+            InputError, match=r"lists need vectors of a length of at most 1e\+18, there is one of"
+        ):
+            index.partition(4)
+
+
 @pytest.mark.parametrize("count", [0, 7, 15])
 def test_too_few_documents(tmp_path: Path, count: int) -> None:
     """A codebook has sixteen codewords, drawn from the documents."""

@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from kukla.errors import ForeignFileError
+from kukla.kernels.partition import TAIL_LINES
 from kukla.partition import Partition
 from kukla.partition import lists as module
 from kukla.partition.lists import SegmentLists, lists_path, write_lists
@@ -26,7 +27,7 @@ def path(tmp_path: Path) -> Path:
 
 def codes_of(found: SegmentLists, number: int) -> NDArray[np.uint8]:
     """The codes of one list, a row each."""
-    blocks = found.codes[int(found.blocks[number]) : int(found.blocks[number + 1])]
+    blocks = found.blocks_of(number)[:, :-TAIL_LINES]
     count = int(found.offsets[number + 1] - found.offsets[number])
     flat = blocks.transpose(0, 2, 1).reshape(-1, blocks.shape[1])
     assert not flat[count:].any(), "the filling is zero"
@@ -47,22 +48,23 @@ def test_every_row_is_in_its_list_with_its_code(
     found = SegmentLists(path, partition, len(rows))
     assert found.coded
     assert found.bytes == size
-    assert sorted(found.rows.tolist()) == list(range(1500))
+    assert len(found.rows) == 0  # they are beside the codes
     lists = partition.assign(rows)
     codes, stretches = partition.encode(rows, lists)
     for number in range(partition.lists):
         members = np.flatnonzero(lists == number)  # ascending: the order of ties
-        low, high = (int(end) for end in found.offsets[number : number + 2])
-        np.testing.assert_array_equal(found.rows[low:high], members)
+        np.testing.assert_array_equal(found.rows_of(number), members)
         np.testing.assert_array_equal(codes_of(found, number), codes[members])
-        np.testing.assert_array_equal(found.stretches[low:high], stretches[members])
-        assert found.tops[number] == stretches[members].max(initial=0)
+        np.testing.assert_array_equal(found.stretches_of(number), stretches[members])
+        last = found.blocks_of(number)[:, -1]
+        assert (last[:, 0] == stretches[members].max(initial=0)).all()
+        assert not last[:, 1:].any()
 
 
 def test_short_lists_have_no_codes(partition: Partition, rows: Rows, path: Path) -> None:
     write_lists(path, partition, rows[:239])  # one row short of eight a list
     found = SegmentLists(path, partition, 239)
-    assert (found.coded, len(found.blocks), found.codes.shape) == (False, 0, (0, 10, 32))
+    assert (found.coded, len(found.blocks), found.codes.shape) == (False, 0, (0, 16, 32))
     assert sorted(found.rows.tolist()) == list(range(239))
     write_lists(path, partition, rows[:240])
     assert SegmentLists(path, partition, 240).coded
@@ -91,15 +93,11 @@ Change = Callable[[dict[str, Any]], object]
         lambda a: a.update(offsets=np.where(np.arange(31) == 4, 2**64 - 1, a["offsets"]).astype("<u8")),
         lambda a: a.update(offsets=np.empty(0, "<u8")),
         lambda a: a.update(offsets=np.empty((), "<u8")),
-        lambda a: a.update(rows=a["rows"][:-1]),
+        lambda a: a.update(rows=np.zeros(7, "<u4")),
         lambda a: a.update(rows=a["rows"].astype("<i8")),
         lambda a: a.update(blocks=a["blocks"] + np.uint64(1)),
         lambda a: a.update(blocks=np.empty(0, "<u8")),
         lambda a: a.update(blocks=np.minimum(a["blocks"], 3)),
-        lambda a: a.pop("stretches"),
-        lambda a: a.update(stretches=a["stretches"][:-1]),
-        lambda a: a.update(tops=a["tops"][:-1]),
-        lambda a: a.update(tops=a["tops"].astype("<u4")),
         lambda a: a.update(codes=a["codes"][:-1]),
         lambda a: a.update(codes=a["codes"][:, :8]),
         lambda a: a.update(codes=a["codes"][:, :, :16]),

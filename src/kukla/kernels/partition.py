@@ -10,10 +10,13 @@ import numpy.typing as npt
 from kukla.kernels import dispatch
 from kukla.kernels.dispatch import active
 
-__all__ = ["BLOCK_ROWS", "STRETCH_STEPS", "nibble_codes", "nibble_hits", "nibble_stretches"]
+__all__ = ["BLOCK_ROWS", "STRETCH_STEPS", "TAIL_LINES", "nibble_codes", "nibble_hits", "nibble_stretches"]
 
 BLOCK_ROWS = 32
 """Of codes: see ``native/nibbles.hpp``."""
+
+TAIL_LINES = 6
+"""Lines of 32 bytes after a block's codes."""
 
 STRETCH_STEPS = 64
 """A stretch of 1 is stored as so much."""
@@ -107,7 +110,8 @@ def nibble_hits(
 
     Parameters
     ----------
-    codes : uint8 (blocks, pairs, 32)
+    codes : uint8 (blocks, pairs + 6, 32)
+        The last six lines of a block are something else.
     tables : uint8 (groups, 16)
         At most 127 each. ``groups`` is ``2 * pairs``, a multiple of four and at most 256.
     least : int
@@ -120,6 +124,7 @@ def nibble_hits(
     sums : uint16 (hits,)
     """
     if (isa := active()) == "numpy":
+        codes = codes[:, :-TAIL_LINES]
         low, high = codes & 15, codes >> 4
         pairs = np.arange(codes.shape[1])[:, None]
         sums = tables[2 * pairs, low].astype(np.uint32) + tables[2 * pairs + 1, high]

@@ -26,6 +26,9 @@ SAMPLE_PER_LIST = 40
 SAMPLE_BYTES = 1 << 30
 """Of float32 vectors that centroids are trained on, at most."""
 
+LONGEST = 1e18
+"""Dot products of longer vectors are beyond float32."""
+
 MOST_LISTS = 1 << 20
 MOST_CODE_BYTES = 128
 
@@ -85,6 +88,9 @@ def build(
     if queries is not None and not len(queries):
         queries = None
     rows = _sample(view, wanted, np.random.default_rng(seed))
+    longest = float(np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64).max()))
+    if longest > LONGEST:
+        raise InputError(f"lists need vectors of a length of at most {LONGEST:g}, there is one of {longest:.3g}")
     made = train_partition(
         rows,
         lists=wanted,

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kukla.errors import ForeignFileError
-from kukla.kernels.partition import BLOCK_ROWS
+from kukla.kernels.partition import BLOCK_ROWS, TAIL_LINES
 from kukla.partition.model import Partition
 from kukla.progress import Progress
 from kukla.storage.container import Section, open_container, write_container
@@ -48,17 +48,15 @@ class SegmentLists:
     Attributes
     ----------
     offsets : ndarray of uint64, shape (lists + 1,)
-        Of each list's first row in ``rows``.
+        Of each list's first row, in the order of lists.
     rows : ndarray of uint32, shape (n,)
-        Ascending inside a list.
+        Without codes: ascending inside a list. Else empty.
     blocks : ndarray of uint64, shape (lists + 1,)
-        Of each list's first block in ``codes``; empty without codes.
-    stretches : ndarray of uint8, shape (n,)
-        In the order of ``rows``; empty without codes.
-    tops : ndarray of uint8, shape (lists,)
-        The largest stretch in each list; empty without codes.
-    codes : ndarray of uint8, shape (blocks, code bytes, 32)
-        Line p of a block holds byte p of the codes of 32 rows; the last block of a list is filled with zeros.
+        With codes: of each list's first block. Else empty.
+    codes : ndarray of uint8, shape (blocks, code bytes + 6, 32)
+        A block is 32 rows of one list; the last one of a list is filled with zeros. Line p < code bytes holds byte p
+        of their codes, the next line their stretches, the next four their numbers (little-endian uint32, ascending
+        inside a list), the first byte of the last line the largest stretch in the list.
     """
 
     def __init__(self, path: Path, partition: Partition, rows: int) -> None:
@@ -69,8 +67,6 @@ class SegmentLists:
             self.offsets: NDArray[np.uint64] = arrays["offsets"]
             self.rows: NDArray[np.uint32] = arrays["rows"]
             self.blocks: NDArray[np.uint64] = arrays["blocks"]
-            self.stretches: NDArray[np.uint8] = arrays["stretches"]
-            self.tops: NDArray[np.uint8] = arrays["tops"]
             self.codes: NDArray[np.uint8] = arrays["codes"]
             self._check(partition, rows)
         except (KeyError, ValueError, IndexError) as error:
@@ -84,22 +80,35 @@ class SegmentLists:
         """Whether rows have codes."""
         return len(self.codes) > 0
 
+    def rows_of(self, number: int) -> NDArray[np.int64]:
+        """The rows of one list."""
+        begin, end = int(self.offsets[number]), int(self.offsets[number + 1])
+        if not self.coded:
+            return self.rows[begin:end].astype(np.int64)
+        lines = np.ascontiguousarray(self.blocks_of(number)[:, 1 - TAIL_LINES : -1])
+        return lines.reshape(-1).view("<u4")[: end - begin].astype(np.int64)  # of no blocks too
+
+    def stretches_of(self, number: int) -> NDArray[np.uint8]:
+        """The stretches of the rows of one list."""
+        count = int(self.offsets[number + 1]) - int(self.offsets[number])
+        return self.blocks_of(number)[:, -TAIL_LINES].reshape(-1)[:count]
+
+    def blocks_of(self, number: int) -> NDArray[np.uint8]:
+        """The blocks of one list."""
+        return self.codes[int(self.blocks[number]) : int(self.blocks[number + 1])]
+
     def _check(self, partition: Partition, rows: int) -> None:
         lists, counts = partition.lists, np.diff(self.offsets.astype(np.int64))
         if self.offsets.dtype.str != "<u8" or self.offsets.shape != (lists + 1,):
             raise ValueError(f"offsets {self.offsets.dtype.str} {self.offsets.shape}, lists {lists}")
-        if self.rows.dtype.str != "<u4" or self.rows.shape != (rows,) or int(self.offsets[-1]) != rows:
-            raise ValueError(f"rows {self.rows.dtype.str} {self.rows.shape}, the segment has {rows}")
-        if int(self.offsets[0]) != 0 or (counts < 0).any():
-            raise ValueError("offsets do not rise")
-        if self.codes.dtype.str != "|u1" or self.codes.shape[1:] != (partition.code_bytes, BLOCK_ROWS):
+        if int(self.offsets[0]) != 0 or (counts < 0).any() or int(self.offsets[-1]) != rows:
+            raise ValueError(f"offsets do not rise from 0 to {rows}")
+        if self.codes.dtype.str != "|u1" or self.codes.shape[1:] != (partition.code_bytes + TAIL_LINES, BLOCK_ROWS):
             raise ValueError(f"codes {self.codes.dtype.str} {self.codes.shape}")
+        if self.rows.dtype.str != "<u4" or self.rows.shape != (0 if self.coded else rows,):
+            raise ValueError(f"rows {self.rows.dtype.str} {self.rows.shape}, the segment has {rows}")
         if not self.coded:
             return
-        if self.tops.dtype.str != "|u1" or self.tops.shape != (lists,):
-            raise ValueError(f"tops {self.tops.dtype.str} {self.tops.shape}")
-        if self.stretches.dtype.str != "|u1" or self.stretches.shape != (rows,):
-            raise ValueError(f"stretches {self.stretches.dtype.str} {self.stretches.shape}")
         blocks = np.concatenate([[0], np.cumsum(-(-counts // BLOCK_ROWS))])
         if self.blocks.dtype.str != "<u8" or not np.array_equal(self.blocks, blocks) or blocks[-1] != len(self.codes):
             raise ValueError("blocks do not fit the offsets")
@@ -134,8 +143,7 @@ def write_lists(
     total = int(blocks[-1]) if coded else 0
     # The place of each row, in the order of lists: lists begin with a new block.
     place = np.arange(count) + np.repeat(blocks[:-1] * BLOCK_ROWS - offsets[:-1], sizes) if coded else None
-
-    tops = np.zeros(partition.lists if coded else 0, dtype=np.uint8)
+    tops = np.zeros(partition.lists, dtype=np.uint8)
     if coded:
         np.maximum.at(tops, lists, stretches)
 
@@ -146,9 +154,16 @@ def write_lists(
         for first in range(0, total, step):
             last = min(first + step, total)
             begin, end = np.searchsorted(place, [first * BLOCK_ROWS, last * BLOCK_ROWS])
-            filled = np.zeros(((last - first) * BLOCK_ROWS, partition.code_bytes), dtype=np.uint8)
-            filled[place[begin:end] - first * BLOCK_ROWS] = codes[order[begin:end]]
-            yield filled.reshape(last - first, BLOCK_ROWS, -1).transpose(0, 2, 1)
+            here, slots = order[begin:end], place[begin:end] - first * BLOCK_ROWS
+            known = np.zeros(((last - first) * BLOCK_ROWS, partition.code_bytes + 1), dtype=np.uint8)
+            known[slots, :-1], known[slots, -1] = codes[here], stretches[here]
+            numbers = np.zeros((last - first) * BLOCK_ROWS, dtype="<u4")
+            numbers[slots] = here
+            filled = np.zeros((last - first, partition.code_bytes + TAIL_LINES, BLOCK_ROWS), dtype=np.uint8)
+            filled[:, : 1 - TAIL_LINES] = known.reshape(last - first, BLOCK_ROWS, -1).transpose(0, 2, 1)
+            filled[:, 1 - TAIL_LINES : -1] = numbers.view(np.uint8).reshape(last - first, 4, BLOCK_ROWS)
+            filled[:, -1, 0] = np.repeat(tops, np.diff(blocks))[first:last]
+            yield filled
 
     def section(name: str, dtype: str, array: NDArray[Any]) -> Section:
         return Section(name, dtype, array.shape, lambda: (array,))
@@ -157,11 +172,9 @@ def write_lists(
         path,
         [
             section("offsets", "<u8", offsets),
-            section("rows", "<u4", order),
+            section("rows", "<u4", order[: 0 if coded else count]),
             section("blocks", "<u8", blocks),
-            section("stretches", "|u1", stretches[order] if coded else stretches),
-            section("tops", "|u1", tops),
-            Section("codes", "|u1", (total, partition.code_bytes, BLOCK_ROWS), in_blocks),
+            Section("codes", "|u1", (total, partition.code_bytes + TAIL_LINES, BLOCK_ROWS), in_blocks),
         ],
         {"rows": count},
     )

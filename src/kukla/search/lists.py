@@ -121,15 +121,13 @@ def _list(
 ) -> tuple[Rows, Scores]:
     """The allowed rows of one list in one segment."""
     number = int(probe.lists[i])
-    begin, end = int(lists.offsets[number]), int(lists.offsets[number + 1])
-    rows = lists.rows[begin:end].astype(np.int64)
+    rows = lists.rows_of(number)
     if len(rows) and rows.max() >= view.segments[s].rows:
         raise damaged_lists(f"row {rows.max()} of a segment of {view.segments[s].rows}")
     if lists.coded:
-        blocks = lists.codes[int(lists.blocks[number]) : int(lists.blocks[number + 1])]
-        _, sums = kernels.nibble_hits(np.ascontiguousarray(blocks), probe.tables, 0)
-        stretches = lists.stretches[begin:end] / np.float64(STRETCH_STEPS)
-        residual = stretches * (probe.offset + probe.delta * sums[: end - begin].astype(np.float64))
+        _, sums = kernels.nibble_hits(np.ascontiguousarray(lists.blocks_of(number)), probe.tables, 0)
+        stretches = lists.stretches_of(number) / np.float64(STRETCH_STEPS)
+        residual = stretches * (probe.offset + probe.delta * sums[: len(rows)].astype(np.float64))
         with np.errstate(over="ignore"):
             scores = (probe.scores[i] + residual).astype(np.float32)
     else:

@@ -123,7 +123,7 @@ def _bind(plan: Plan, view: View, nesting: Nesting, renormalise: bool, isa: str)
         )
         listed = None
         if partition is not None and lists is not None:
-            listed = lists.offsets, lists.rows, lists.blocks, lists.stretches, lists.tops, lists.codes
+            listed = lists.offsets, lists.rows, lists.blocks, lists.codes
         runner.add_segment(segment.rows, *segment.id_arrays(), codes, scales, norms, listed)
     row_bytes = tuple(
         bytes_per_row(stage, nesting, renormalise=renormalise, partition=partition) for stage in plan.stages

@@ -44,7 +44,8 @@ std::size_t nibble_hits(const char* isa, const Array<const std::uint8_t, 3>& cod
                         const Array<const std::uint8_t, 1>& tables, std::uint16_t least,
                         const Array<std::uint32_t, 1>& positions, const Array<std::uint16_t, 1>& sums) {
     nb::gil_scoped_release released;
-    const std::size_t blocks = codes.shape(0), pairs = codes.shape(1);
+    require(codes.shape(1) >= kBlockTail / kNibbleRows, "blocks of codes have a tail");
+    const std::size_t blocks = codes.shape(0), pairs = codes.shape(1) - kBlockTail / kNibbleRows;
     require(codes.shape(2) == kNibbleRows && pairs % 2 == 0 && 2 * pairs <= kMostGroups &&
                 tables.shape(0) == pairs * 64 && positions.shape(0) == blocks * kNibbleRows &&
                 sums.shape(0) == blocks * kNibbleRows,

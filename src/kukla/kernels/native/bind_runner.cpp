@@ -32,9 +32,9 @@ public:
     using Partition = std::tuple<Array<const std::int8_t, 2>, Array<const std::int8_t, 2>, Array<const float, 1>,
                                  Array<const float, 1>, Array<const std::uint64_t, 1>, Array<const std::uint64_t, 1>,
                                  Array<const float, 2>>;
-    // Offsets, rows, blocks, stretches, tops, codes: see ListsData. The last four may be empty.
+    // Offsets, rows, blocks, codes: see ListsData. Either rows or the last two are empty.
     using Lists = std::tuple<Array<const std::uint64_t, 1>, Array<const std::uint32_t, 1>, Array<const std::uint64_t, 1>,
-                             Array<const std::uint8_t, 1>, Array<const std::uint8_t, 1>, Array<const std::uint8_t, 3>>;
+                             Array<const std::uint8_t, 3>>;
 
     BoundRunner(const std::string& isa, std::vector<std::size_t> ends, const std::vector<Stage>& stages,
                 const std::optional<Partition>& partition, std::size_t live)
@@ -133,25 +133,22 @@ private:
     }
 
     ListsData lists_of(std::size_t rows, const Lists& given) const {
-        const auto& [offsets, numbers, blocks, stretches, tops, codes] = given;
+        const auto& [offsets, numbers, blocks, codes] = given;
         const std::size_t lists = partition_.lists;
-        require(lists > 0 && offsets.shape(0) == lists + 1 && numbers.shape(0) == rows &&
-                    offsets.data()[0] == 0 && offsets.data()[lists] == rows &&
+        require(lists > 0 && offsets.shape(0) == lists + 1 &&
+                    numbers.shape(0) == (codes.shape(0) == 0 ? rows : 0) && offsets.data()[0] == 0 && offsets.data()[lists] == rows &&
                     std::is_sorted(offsets.data(), offsets.data() + lists + 1),
                 "lists do not fit the partition");
-        ListsData made{offsets.data(), numbers.data(), nullptr, nullptr, nullptr, nullptr};
+        ListsData made{offsets.data(), numbers.data(), nullptr, nullptr};
         if (codes.shape(0) == 0) return made;
-        require(blocks.shape(0) == lists + 1 && codes.shape(1) == partition_.groups / 2 &&
-                    codes.shape(2) == kNibbleRows && blocks.data()[lists] == codes.shape(0) && stretches.shape(0) == rows &&
-                    tops.shape(0) == lists,
+        require(blocks.shape(0) == lists + 1 && codes.shape(1) == partition_.groups / 2 + kBlockTail / kNibbleRows &&
+                    codes.shape(2) == kNibbleRows && blocks.data()[lists] == codes.shape(0),
                 "codes do not fit the lists");
         for (std::size_t l = 0; l < lists; ++l)
             require(blocks.data()[l + 1] - blocks.data()[l] ==
                         (offsets.data()[l + 1] - offsets.data()[l] + kNibbleRows - 1) / kNibbleRows,
                     "codes do not fit the lists");
         made.blocks = blocks.data();
-        made.stretches = stretches.data();
-        made.tops = tops.data();
         made.codes = codes.data();
         return made;
     }

@@ -103,6 +103,8 @@ std::size_t nibble_hits(const std::uint8_t* codes, std::size_t blocks, std::size
             both = _mm256_add_epi16(both, sum);
             odd = _mm256_add_epi16(odd, _mm256_srli_epi16(sum, 8));
         }
+        for (std::size_t i = 0; i < kBlockTail; i += 64, codes += 64, next += 64)
+            _mm_prefetch(reinterpret_cast<const char*>(next), _MM_HINT_T0);
         const __m256i even = _mm256_sub_epi16(both, _mm256_slli_epi16(odd, 8));
         const auto reached = [&](__m256i line) {
             return static_cast<std::uint32_t>(

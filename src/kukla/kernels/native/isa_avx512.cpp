@@ -99,6 +99,8 @@ std::size_t nibble_hits(const std::uint8_t* codes, std::size_t blocks, std::size
             both = _mm512_add_epi16(both, sum);
             odd = _mm512_add_epi16(odd, _mm512_srli_epi16(sum, 8));
         }
+        for (std::size_t i = 0; i < kBlockTail; i += 64, codes += 64, next += 64)
+            _mm_prefetch(reinterpret_cast<const char*>(next), _MM_HINT_T0);
         const __m256i of_odd = folded(odd);
         const __m256i of_even = _mm256_sub_epi16(folded(both), _mm256_slli_epi16(of_odd, 8));
         const std::uint32_t reached[2] = {_mm256_cmpge_epu16_mask(of_even, bound),

@@ -90,6 +90,7 @@ std::size_t nibble_hits(const std::uint8_t* codes, std::size_t blocks, std::size
                 lines[2 * j + 1] = vaddw_high_u8(lines[2 * j + 1], sum);
             }
         }
+        for (std::size_t i = 0; i < kBlockTail; i += 64, codes += 64, next += 64) __builtin_prefetch(next);
         const uint16x8_t most = vmaxq_u16(vmaxq_u16(lines[0], lines[1]), vmaxq_u16(lines[2], lines[3]));
         if (vmaxvq_u16(most) < least) continue;
         std::uint16_t all[kNibbleRows];

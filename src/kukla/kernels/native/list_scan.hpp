@@ -32,6 +32,7 @@ public:
         : isa_(isa), partition_(partition), better_(better), segments_(std::move(segments)),
           probes_(std::min(probes, partition.lists)), keep_(keep), want_(want), score_(score) {
         for (const Segment& segment : segments_) masked_ = masked_ || segment.mask != nullptr;
+        ahead_ = distance();
     }
 
     // Appends to each query's candidates; returns how many rows were scored.
@@ -83,9 +84,8 @@ private:
         const bool together = asked.size() > 1 && !masked_;
         const std::size_t alone = together ? std::min(kAlone, probes_) : probes_;
         for (const auto& one : asked)
-            for (std::size_t i = 0; i < alone; ++i) {
-                visit(*one, i, i + 1 < probes_ ? (one->lists)[i + 1].list : partition_.lists, room);
-            }
+            for (std::size_t i = 0; i < alone; ++i)
+                visit(*one, i, i + ahead_ < probes_ ? one->lists[i + ahead_].list : partition_.lists, room);
         if (together) {
             std::vector<std::pair<std::uint32_t, std::pair<std::uint32_t, std::uint32_t>>> visits;
             for (std::size_t a = 0; a < asked.size(); ++a)
@@ -95,7 +95,7 @@ private:
             std::sort(visits.begin(), visits.end());
             for (std::size_t v = 0; v < visits.size(); ++v) {
                 const auto& [a, i] = visits[v].second;
-                visit(*asked[a], i, v + 1 < visits.size() ? visits[v + 1].first : partition_.lists, room);
+                visit(*asked[a], i, v + ahead_ < visits.size() ? visits[v + ahead_].first : partition_.lists, room);
             }
         }
         std::int64_t scored = 0;
@@ -110,71 +110,91 @@ private:
         return scored;
     }
 
-    // `next` is the list that comes after, if any.
+    // So many lists ahead are asked for that their codes are there when they are scanned.
+    std::size_t distance() const {
+        constexpr std::size_t bytes = 16 << 10;
+        std::size_t all = 0;
+        for (const Segment& segment : segments_)
+            if (segment.lists.codes != nullptr) all += segment.lists.blocks[partition_.lists] * block_bytes();
+        return std::clamp<std::size_t>(bytes * partition_.lists / std::max<std::size_t>(1, all), 1, 8);
+    }
+
+    std::size_t block_bytes() const { return partition_.groups / 2 * kNibbleRows + kBlockTail; }
+
+    static const BlockTail& tail(const std::uint8_t* block, std::size_t bytes) {
+        return *reinterpret_cast<const BlockTail*>(block + bytes - kBlockTail);
+    }
+
+    static bool allowed(const Segment& segment, std::uint32_t row) {
+        return row < segment.rows && (segment.mask == nullptr || segment.mask[row] != 0);
+    }
+
+    // `next` is a list that comes soon, if any.
     void visit(Asked& one, std::size_t i, std::size_t next, Room& room) const {
         const ListQuery::Choice choice = one.lists[i];
         for (std::size_t s = 0; s < segments_.size(); ++s) {
             const Segment& segment = segments_[s];
             if (segment.lists.offsets == nullptr) continue;
-            const std::size_t begin = segment.lists.offsets[choice.list];
-            const std::size_t count = segment.lists.offsets[choice.list + 1] - begin;
-            const std::uint32_t* rows = segment.lists.rows + begin;
-            const std::size_t open = allowed(segment, rows, count);
-            one.seen += open;
-            if (open == 0) continue;
-            if (segment.lists.codes == nullptr) {
-                one_by_one(one, s, rows, count);
-            } else {
-                one.scored += static_cast<std::int64_t>(open);
-                by_codes(one, s, choice, next, begin, count, room);
-            }
+            if (segment.lists.codes == nullptr)
+                one_by_one(one, s, choice.list);
+            else
+                by_codes(one, s, choice, next, room);
         }
     }
 
-    static std::size_t allowed(const Segment& segment, const std::uint32_t* rows, std::size_t count) {
-        if (segment.mask == nullptr) return count;
-        std::size_t open = 0;
-        for (std::size_t i = 0; i < count; ++i) open += rows[i] < segment.rows && segment.mask[rows[i]] != 0;
-        return open;
-    }
-
-    void one_by_one(Asked& one, std::size_t s, const std::uint32_t* rows, std::size_t count) const {
+    void one_by_one(Asked& one, std::size_t s, std::uint32_t list) const {
         const Segment& segment = segments_[s];
-        for (std::size_t i = 0; i < count; ++i) {
-            if (rows[i] >= segment.rows || (segment.mask != nullptr && segment.mask[rows[i]] == 0)) continue;
-            one.best.offer(candidate(s, rows[i], score_(one.number, s, rows[i])));
+        for (std::size_t i = segment.lists.offsets[list]; i < segment.lists.offsets[list + 1]; ++i) {
+            const std::uint32_t row = segment.lists.rows[i];
+            if (!allowed(segment, row)) continue;
+            one.best.offer(candidate(s, row, score_(one.number, s, row)));
+            ++one.seen;
             ++one.scored;
         }
     }
 
-    void by_codes(Asked& one, std::size_t s, const ListQuery::Choice& choice, std::size_t next,
-                  std::size_t begin, std::size_t count, Room& room) const {
+    void by_codes(Asked& one, std::size_t s, const ListQuery::Choice& choice, std::size_t next, Room& room) const {
         const Segment& segment = segments_[s];
-        const std::uint32_t* rows = segment.lists.rows + begin;
-        const std::uint8_t* stretches = segment.lists.stretches + begin;
-        const std::size_t pairs = partition_.groups / 2, block_bytes = pairs * kNibbleRows;
-        const std::uint8_t* codes = segment.lists.codes + segment.lists.blocks[choice.list] * block_bytes;
-        const std::uint8_t* following =
-            next < partition_.lists ? segment.lists.codes + segment.lists.blocks[next] * block_bytes : codes;
-        const double top = std::max<double>(segment.lists.tops[choice.list], 1.0) / kStretchSteps;
+        const ListsData& lists = segment.lists;
+        const std::size_t count = lists.offsets[choice.list + 1] - lists.offsets[choice.list];
+        if (count == 0) return;
+        const std::size_t pairs = partition_.groups / 2, bytes = block_bytes();
+        const std::uint8_t* codes = lists.codes + lists.blocks[choice.list] * bytes;
+        const std::uint8_t* following = next < partition_.lists ? lists.codes + lists.blocks[next] * bytes : codes;
+        if (next < partition_.lists) __builtin_prefetch(lists.offsets + next);
+        const std::size_t open = segment.mask == nullptr ? count : open_rows(segment, codes, count);
+        one.seen += open;
+        one.scored += static_cast<std::int64_t>(open);
+        if (open == 0) return;
+        const double top = std::max<double>(tail(codes, bytes).top, 1.0) / kStretchSteps;
         for (std::size_t from = 0; from < count; from += kBlocks * kNibbleRows) {
             const std::size_t here = std::min(count - from, kBlocks * kNibbleRows);
+            const std::size_t blocks = (here + kNibbleRows - 1) / kNibbleRows;
+            const std::uint8_t* first = codes + from / kNibbleRows * bytes;
             const std::int64_t least = least_sum(one, choice.score, top);
             if (least > one.lists.largest) return;
-            const std::size_t blocks = (here + kNibbleRows - 1) / kNibbleRows;
-            const std::size_t hits = isa_.nibble_hits(codes + from / kNibbleRows * block_bytes, blocks, pairs,
-                                                      one.lists.tables.data(), static_cast<std::uint16_t>(least),
-                                                      following + from / kNibbleRows * block_bytes,
-                                                      room.positions.data(), room.sums.data());
+            const std::size_t hits = isa_.nibble_hits(first, blocks, pairs, one.lists.tables.data(),
+                                                      static_cast<std::uint16_t>(least),
+                                                      following + from / kNibbleRows * bytes, room.positions.data(),
+                                                      room.sums.data());
             for (std::size_t h = 0; h < hits; ++h) {
                 if (room.positions[h] >= here) continue;  // the filling of the last block
-                const std::uint32_t row = rows[from + room.positions[h]];
-                if (row >= segment.rows || (segment.mask != nullptr && segment.mask[row] == 0)) continue;
-                const double stretch = stretches[from + room.positions[h]] / kStretchSteps;
+                const BlockTail& known = tail(first + room.positions[h] / kNibbleRows * bytes, bytes);
+                const std::size_t v = room.positions[h] % kNibbleRows;
+                if (!allowed(segment, known.rows[v])) continue;
+                const double stretch = known.stretches[v] / kStretchSteps;
                 const double residual = stretch * (one.lists.offset + one.lists.delta * room.sums[h]);
-                one.best.offer(candidate(s, row, static_cast<float>(choice.score + residual)));
+                one.best.offer(candidate(s, known.rows[v], static_cast<float>(choice.score + residual)));
             }
         }
+    }
+
+    std::size_t open_rows(const Segment& segment, const std::uint8_t* codes, std::size_t count) const {
+        const std::size_t bytes = block_bytes();
+        std::size_t found = 0;
+        for (std::size_t i = 0; i < count; ++i)
+            found += allowed(segment, tail(codes + i / kNibbleRows * bytes, bytes).rows[i % kNibbleRows]);
+        return found;
     }
 
     // A sum below it cannot reach the shortlist, stretched by at most `stretch`. A little less than the division says: it
@@ -193,6 +213,7 @@ private:
     const Better& better_;
     std::vector<Segment> segments_;
     std::size_t probes_, keep_, want_;
+    std::size_t ahead_ = 1;
     bool masked_ = false;
     const Score& score_;
 };

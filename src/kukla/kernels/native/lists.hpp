@@ -30,15 +30,22 @@ struct PartitionData {
     const float* books = nullptr;            // (ends[groups - 1], 16)
 };
 
-// The lists of one segment. Without offsets it has none; without codes, rows are scored in another way.
+// The lists of one segment. Without offsets it has none; without codes, rows are scored in another way. With codes, what
+// else is known of the rows is in the tail of their block, where it costs no cache miss.
 struct ListsData {
-    const std::uint64_t* offsets = nullptr;  // (lists + 1), into rows
-    const std::uint32_t* rows = nullptr;
-    const std::uint64_t* blocks = nullptr;   // (lists + 1): of codes
-    const std::uint8_t* stretches = nullptr;  // one a row, in the order of rows
-    const std::uint8_t* tops = nullptr;       // (lists): the largest stretch in each
+    const std::uint64_t* offsets = nullptr;  // (lists + 1): of rows
+    const std::uint32_t* rows = nullptr;     // without codes
+    const std::uint64_t* blocks = nullptr;   // (lists + 1)
     const std::uint8_t* codes = nullptr;
 };
+
+struct BlockTail {
+    std::uint8_t stretches[kNibbleRows];
+    std::uint32_t rows[kNibbleRows];
+    std::uint8_t top;  // the largest stretch in the list
+    std::uint8_t filling[kNibbleRows - 1];
+};
+static_assert(sizeof(BlockTail) == kBlockTail, "files have no other filling");
 
 // One query's view of a partition.
 class ListQuery {

@@ -4,6 +4,7 @@
 //
 // Layout:      blocks of 32 rows. A block has a line of 32 bytes for each pair of groups: byte v holds row v's code of
 //              the first group in its low half, of the second in its high half. There is an even number of pairs.
+//              Then come kBlockTail bytes of other things about the rows.
 // Tables:      for each two pairs 128 bytes: of the low groups of both, then of the high groups of both, each table of
 //              sixteen bytes twice, so that vectors of 16, 32 and 64 bytes find what they need in one piece. Entries
 //              are at most kMostEntry, so that two of them add up in a byte.
@@ -18,6 +19,7 @@
 namespace kukla {
 
 constexpr std::size_t kNibbleRows = 32;
+constexpr std::size_t kBlockTail = 6 * kNibbleRows;
 constexpr std::size_t kCodewords = 16;
 constexpr std::size_t kMostGroups = 256;
 constexpr int kMostEntry = 127;
@@ -34,6 +36,7 @@ std::size_t nibble_hits_block(const std::uint8_t* codes, std::size_t blocks, std
             for (std::size_t v = 0; v < kNibbleRows; ++v)
                 line[v] = static_cast<std::uint16_t>(line[v] + low[codes[v] & 15] + high[codes[v] >> 4]);
         }
+        codes += kBlockTail;
         for (std::size_t v = 0; v < kNibbleRows; ++v)
             if (line[v] >= least) {
                 positions[found] = static_cast<std::uint32_t>(block * kNibbleRows + v);
