@@ -80,7 +80,9 @@ class Stage:
         if self.oversampling is not None:
             object.__setattr__(self, "oversampling", check_oversampling(self.oversampling))
         if self.probes is not None and self.precision is not Precision.PQ4:
-            raise PlanError(f"only pq4 stages look into lists; {self.precision.value} has no probes, got {self.probes}")
+            raise PlanError(
+                f"only pq4 stages look into lists; {self.precision.value} has no probes, got {self.probes}"
+            )
 
     @property
     def bits_per_vector(self) -> int:

@@ -78,19 +78,23 @@ def build(
         store.partition(None)
         return
     if settings.nesting.full < LEAST_DIM:
-        raise InputError(f"lists need vectors of at least {LEAST_DIM} dims, these have {settings.nesting.full}")
+        raise InputError(
+            f"lists need vectors of at least {LEAST_DIM} dims, these have {settings.nesting.full}"
+        )
     wanted = default_lists(view.count) if lists is None else lists
     if view.count < max(LEAST_ROWS_PER_LIST * wanted, CODEWORDS):
         raise InputError(
-            f"{view.count:,} documents are too few for {wanted:,} lists: at least {LEAST_ROWS_PER_LIST} a list "
-            f"are needed, and {CODEWORDS} in all"
+            f"{view.count:,} documents are too few for {wanted:,} lists: at least {LEAST_ROWS_PER_LIST} a "
+            f"list are needed, and {CODEWORDS} in all"
         )
     if queries is not None and not len(queries):
         queries = None
     rows = _sample(view, wanted, np.random.default_rng(seed))
     longest = float(np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64).max()))
     if longest > LONGEST:
-        raise InputError(f"lists need vectors of a length of at most {LONGEST:g}, there is one of {longest:.3g}")
+        raise InputError(
+            f"lists need vectors of a length of at most {LONGEST:g}, there is one of {longest:.3g}"
+        )
     made = train_partition(
         rows,
         lists=wanted,

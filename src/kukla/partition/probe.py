@@ -33,8 +33,8 @@ class Probe:
         ``<query, centroid>``, in the order of ``lists``.
     tables : ndarray of uint8, shape (groups, 16)
     offset, delta : float
-        A row is estimated at ``float32(score of its list + stretch * (offset + delta * sum))``, where the sum is of
-        its table entries.
+        A row is estimated at ``float32(score of its list + stretch * (offset + delta * sum))``, where the
+        sum is of its table entries.
     """
 
     lists: NDArray[np.int64]
@@ -56,7 +56,9 @@ def _order(
     step = float(np.abs(query).max()) / QUERY_CODE_MAX
     coded = np.zeros(len(query), dtype=np.int64)
     if step > 0:
-        coded = np.clip(np.rint(query.astype(np.float64) / step), -QUERY_CODE_MAX, QUERY_CODE_MAX).astype(np.int64)
+        coded = np.clip(np.rint(query.astype(np.float64) / step), -QUERY_CODE_MAX, QUERY_CODE_MAX).astype(
+            np.int64
+        )
     worth = step * partition.scales.astype(np.float64)
     routes = partition.routes.astype(np.float64)
     head = partition.heads.astype(np.int64) @ coded[:HEAD_DIMS]
@@ -70,9 +72,7 @@ def _order(
     return order, scores[order]
 
 
-def _tables(
-    partition: Partition, query: NDArray[np.float32]
-) -> tuple[NDArray[np.uint8], float, float]:
+def _tables(partition: Partition, query: NDArray[np.float32]) -> tuple[NDArray[np.uint8], float, float]:
     gathered = query[partition.order.astype(np.int64)]
     values = np.zeros((partition.groups, CODEWORDS), dtype=np.float32)
     with np.errstate(over="ignore", invalid="ignore"):

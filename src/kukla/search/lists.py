@@ -66,9 +66,9 @@ def scan_lists(
 ) -> tuple[list[Rows], list[Scores], int]:
     """The rows of the lists nearest to each query, scored.
 
-    A query looks into ``stage.probes`` lists; then, until it has seen ``keep`` rows, into the next ones. Where a
-    filter or deletions leave fewer rows in each list, it goes on until it has seen as many as it would have
-    without. Rows of lists without codes, and all rows of segments without lists, are scored by
+    A query looks into ``stage.probes`` lists; then, until it has seen ``keep`` rows, into the next ones.
+    Where a filter or deletions leave fewer rows in each list, it goes on until it has seen as many as it
+    would have without. Rows of lists without codes, and all rows of segments without lists, are scored by
     :func:`stage_without_codes`.
 
     Returns
@@ -143,4 +143,5 @@ def damaged_lists(what: object) -> ChecksumError:
 
 
 def _by_stage(scorer: Scorer, view: View, s: int, rows: Rows) -> Scores:
-    return scorer.score(view.segments[s], np.ascontiguousarray(rows[None]), 1)[0]
+    (scores,) = scorer.score(view.segments[s], np.ascontiguousarray(rows[None]), 1)
+    return np.asarray(scores)

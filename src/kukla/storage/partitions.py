@@ -1,8 +1,8 @@
-"""The partition of an index on disk: one file of centroids and codebooks, and a file of lists beside each segment.
+"""The partition of an index on disk: a file of centroids and codebooks, and one of lists beside each segment.
 
-The catalog says which partition is in use, by number; numbers are never used twice. Lists are derived from the
-segments: where a file of lists is missing (a version without partitions wrote the segment, or it is small) the
-segment is scanned.
+The catalog says which partition is in use, by number; numbers are never used twice. Lists are derived from
+the segments: where a file of lists is missing (a version without partitions wrote the segment, or it is
+small) the segment is scanned.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ class _Stored:
             path = self.lists_path(segment)
             found = path.is_file()
             segment.lists[self.number] = SegmentLists(path, self.model, segment.rows) if found else None
-        return segment.lists[self.number]
+        known: SegmentLists | None = segment.lists[self.number]
+        return known
 
     def write_lists(self, segment: Segment, *, threads: int = 1) -> None:
         """Make a segment's lists, unless it is small."""
