@@ -120,7 +120,7 @@ def test_a_plan_that_looks_into_lists(partition: Partition) -> None:
     nesting = Nesting((64, 200))
     options = {"documents": 100_000, "k": 10, "partition": partition}
     cost = plan_cost(Plan.parse("200:pq4/5@100 > 200:float32"), nesting, KEPT, **options)  # type: ignore[arg-type]
-    centroids = 50 * 128 + 50 * 8 + (2 * 5 + 16) * 72
+    centroids = 50 * 128 + 50 * 8 + (5 + 2 + 16) * 72
     first, second = cost.stages
     assert (first.scored, first.kept, first.bytes_per_vector) == (10_000, 100, 16)
     assert first.bytes_read == centroids + 10_000 * 16

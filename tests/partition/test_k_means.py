@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from tests.partition.samples import clustered
 
 from kukla.partition import k_means as module
-from kukla.partition.k_means import k_means, nearest
+from kukla.partition.k_means import Nearest, k_means, nearest
 from kukla.partition.model import NEAR_DIMS
 from kukla.partition.train import train_partition
 
@@ -29,10 +29,38 @@ def test_the_nearest_centroid_is_the_first_of_the_equally_near(monkeypatch: pyte
 
 def test_centroids_are_where_the_rows_are() -> None:
     rows = clustered(2000, 16, places=12, spread=0.05)
-    seen: list[tuple[int, int | None]] = []
-    centroids = k_means(rows, 40, np.random.default_rng(0), progress=lambda *step: seen.append(step))
+    centroids = k_means(rows, 40, np.random.default_rng(0))
     assert spread_of(rows, centroids) < 0.1 * spread_of(rows, rows.mean(axis=0, keepdims=True))
-    assert seen == [(i, 6) for i in range(1, 7)]
+
+
+def test_many_centroids_are_found_through_parents(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FEW", 50)
+    monkeypatch.setattr(module, "STEP_ROWS", 700)  # a few rows at a time
+    rows = clustered(3000, 16)
+    seen: list[tuple[int, int | None]] = []
+    centroids = k_means(rows, 300, np.random.default_rng(0), progress=lambda *step: seen.append(step))
+    assert centroids.shape == (300, 16)
+    assert np.isfinite(centroids).all()
+    assert seen == [(i, 4) for i in range(1, 5)]
+    found = Nearest(centroids).of(rows)
+    exact = nearest(rows, centroids)
+    assert (found == exact).mean() > 0.95
+    # What is found instead is hardly farther.
+    far = np.square(rows - centroids[found]).sum(axis=1)
+    assert far.mean() < 1.01 * np.square(rows - centroids[exact]).sum(axis=1).mean()
+    monkeypatch.setattr(module, "FEW", 300)
+    assert spread_of(rows, centroids) < 1.1 * spread_of(rows, k_means(rows, 300, np.random.default_rng(0)))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "count"), [([10, 0, 30], 7), ([1, 1, 1], 3), ([5, 100], 104), ([7], 3), ([2, 3, 90], 30)]
+)
+def test_parts_get_their_share_of_centroids(sizes: list[int], count: int) -> None:
+    shares = module._shares(np.array(sizes), count)
+    assert sum(shares) == count
+    assert all(0 <= share <= size for share, size in zip(shares, sizes, strict=True))
+    for share, size in zip(shares, sizes, strict=True):
+        assert abs(share - min(size, size * count / sum(sizes))) < 2
 
 
 def test_wide_rows_are_clustered_by_their_first_dims_and_have_means_of_all() -> None:

@@ -112,14 +112,14 @@ def test_the_estimate_is_the_score_of_what_the_codes_stand_for(partition: Partit
 
 
 def test_lists_come_in_the_order_of_their_promise(rows: Rows) -> None:
-    """First twice the probes and sixteen, chosen by their heads and ordered as a whole; then all others."""
+    """First half as many again as the probes and sixteen, chosen by their heads and ordered as a whole; then all others."""
     wide = clustered(900, 200)
     made = train_partition(wide, lists=80, code_bytes=8)
     query = clustered(1, 200, seed=3)[0]
     probe = Probe.of(made, query, 3)
     routed = probe.scores * made.routes[probe.lists]
-    assert (np.diff(routed[:22]) <= 0).all()
-    assert (np.diff(routed[22:]) <= 0).all()
+    assert (np.diff(routed[:20]) <= 0).all()
+    assert (np.diff(routed[20:]) <= 0).all()
     all_of_them = Probe.of(made, query, 80)
     assert (np.diff(all_of_them.scores * made.routes[all_of_them.lists]) <= 0).all()
     assert len({*probe.lists[:3].tolist()} & {*all_of_them.lists[:6].tolist()}) >= 2

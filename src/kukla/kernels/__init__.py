@@ -370,7 +370,7 @@ def runner(
         The dims of the nesting.
     stages : sequence of (precision, dim, renormalise, probes)
     partition : tuple of arrays, optional
-        Heads, tails, scales, routes, order, ends and books: see ``native/lists.hpp``.
+        Heads, tails, scales, routes, worths, order, ends and books: see ``native/lists.hpp``.
     live : int
         Rows that are not deleted.
     """

@@ -32,7 +32,7 @@ from kukla import kernels
 from kukla.errors import ForeignFileError
 from kukla.kernels.partition import group_widths
 from kukla.partition.codebooks import CODEWORDS, weighted_codewords
-from kukla.partition.k_means import nearest
+from kukla.partition.k_means import Nearest
 
 __all__ = ["HEAD_DIMS", "Partition"]
 
@@ -41,7 +41,7 @@ HEAD_DIMS = 128
 """So many dims of the centroids decide which centroids are looked at as a whole."""
 
 MORE = 16
-"""A query that looks into p lists compares the centroids of 2 p + 16 as a whole."""
+"""A query that looks into p lists compares the centroids of p + p / 2 + 16 as a whole."""
 
 NEAR_DIMS = 256
 """So many dims decide which centroid is nearest to a row: the first of nested or rotated ones say most."""
@@ -117,13 +117,18 @@ class Partition:
 
     def choosing_bytes(self, probes: int | None) -> int:
         """Bytes of centroids that a query reads to find the ``probes`` nearest lists (``None``: all)."""
-        whole = self.lists if probes is None else min(self.lists, 2 * probes + MORE)
+        whole = self.lists if probes is None else min(self.lists, probes + probes // 2 + MORE)
         return self.heads.nbytes + 8 * self.lists + whole * int(self.tails.shape[1])
 
     @cached_property
     def centroids(self) -> F32:
         """float32 ``(lists, dim)``: what the codes stand for."""
         return np.ascontiguousarray(self.codes * self.scales[:, None])
+
+    @cached_property
+    def worths(self) -> F32:
+        """What a step of a centroid's code is worth when lists are compared, float32 ``(lists,)``."""
+        return self.scales * self.routes
 
     @cached_property
     def heads(self) -> NDArray[np.int8]:
@@ -141,7 +146,11 @@ class Partition:
 
     def assign(self, rows: F32) -> NDArray[np.int64]:
         """The list of each row ``(n, dim)``: of the nearest centroid, by the first 256 dims."""
-        return nearest(rows[:, :NEAR_DIMS], np.ascontiguousarray(self.centroids[:, :NEAR_DIMS]))
+        return self._nearest.of(np.ascontiguousarray(rows[:, :NEAR_DIMS]))
+
+    @cached_property
+    def _nearest(self) -> Nearest:
+        return Nearest(np.ascontiguousarray(self.centroids[:, :NEAR_DIMS]))
 
     def encode(
         self, rows: F32, lists: NDArray[np.int64], *, threads: int = 1

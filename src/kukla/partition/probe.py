@@ -27,8 +27,8 @@ class Probe:
     Parameters
     ----------
     lists : ndarray of int64, shape (lists,)
-        All lists, the most promising first. The first ``2 * probes + 16`` are those whose heads score best,
-        ordered by their whole centroids; then come all others.
+        All lists, the most promising first. The first ``probes + probes // 2 + 16`` are those whose heads score
+        best, ordered by their whole centroids; then come all others.
     scores : ndarray of float64, shape (lists,)
         ``<query, centroid>``, in the order of ``lists``.
     tables : ndarray of uint8, shape (groups, 16)
@@ -64,10 +64,11 @@ def _order(
     head = partition.heads.astype(np.int64) @ coded[:HEAD_DIMS]
     scores = (head + partition.tails.astype(np.int64) @ coded[HEAD_DIMS:]) * worth
     numbers = np.arange(partition.lists)
+    heads = head * (step * partition.worths.astype(np.float64))
     with np.errstate(over="ignore"):
-        by_head = np.lexsort((numbers, -(head * worth * routes).astype(np.float32)))
+        by_head = np.lexsort((numbers, -heads.astype(np.float32)))
     chosen = np.zeros(partition.lists, dtype=np.bool_)
-    chosen[by_head[: 2 * probes + MORE]] = True
+    chosen[by_head[: probes + probes // 2 + MORE]] = True
     order = np.lexsort((numbers, -(scores * routes), ~chosen))
     return order, scores[order]
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from kukla.kernels.partition import group_widths
 from kukla.partition.codebooks import train_codebooks
 from kukla.partition.groups import choose_groups
-from kukla.partition.k_means import k_means, means, nearest
+from kukla.partition.k_means import Nearest, k_means, means
 from kukla.partition.model import NEAR_DIMS, Partition
 from kukla.progress import Progress
 
@@ -53,7 +53,7 @@ def train_partition(
     """
     rng = np.random.default_rng(seed)
     near = np.ascontiguousarray(rows[:, :NEAR_DIMS])
-    found = nearest(near, k_means(near, lists, rng, progress=progress))
+    found = Nearest(k_means(near, lists, rng, progress=progress)).of(near)
     centroids = means(rows, found, lists, rng)
     largest = np.abs(centroids).max(axis=1)
     scales = np.where(largest > 0, largest / 127, 1).astype(np.float32)

@@ -114,7 +114,7 @@ def _bind(plan: Plan, view: View, nesting: Nesting, renormalise: bool, isa: str)
     ]
     arrays = None
     if partition is not None:
-        names = "heads", "tails", "scales", "routes", "order", "ends", "books"
+        names = "heads", "tails", "scales", "routes", "worths", "order", "ends", "books"
         arrays = tuple(getattr(partition, name) for name in names)
     runner = kernels.runner(isa, list(nesting), stages, arrays, view.count)
     for segment, lists in zip(view.segments, view.lists, strict=True):

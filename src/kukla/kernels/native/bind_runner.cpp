@@ -28,10 +28,10 @@ Kind kind_named(const std::string& name) {
 class BoundRunner {
 public:
     using Stage = std::tuple<std::string, std::size_t, bool, std::size_t>;  // precision, dim, renormalise, probes
-    // Heads, tails, scales, routes, order, ends, books: see PartitionData.
+    // Heads, tails, scales, routes, worths, order, ends, books: see PartitionData.
     using Partition = std::tuple<Array<const std::int8_t, 2>, Array<const std::int8_t, 2>, Array<const float, 1>,
-                                 Array<const float, 1>, Array<const std::uint64_t, 1>, Array<const std::uint64_t, 1>,
-                                 Array<const float, 2>>;
+                                 Array<const float, 1>, Array<const float, 1>, Array<const std::uint64_t, 1>,
+                                 Array<const std::uint64_t, 1>, Array<const float, 2>>;
     // Offsets, rows, blocks, codes: see ListsData. Either rows or the last two are empty.
     using Lists = std::tuple<Array<const std::uint64_t, 1>, Array<const std::uint32_t, 1>, Array<const std::uint64_t, 1>,
                              Array<const std::uint8_t, 3>>;
@@ -118,10 +118,10 @@ private:
     std::size_t depth_of_plan() const { return stages_.size() - (stages_[0].kind == Kind::lists ? 1 : 0); }
 
     void set_partition(const Partition& given) {
-        const auto& [heads, tails, scales, routes, order, group_ends, books] = given;
+        const auto& [heads, tails, scales, routes, worths, order, group_ends, books] = given;
         const std::size_t lists = heads.shape(0), dim = ends_.back(), groups = group_ends.shape(0);
         require(lists > 0 && tails.shape(0) == lists && heads.shape(1) + tails.shape(1) == dim &&
-                    scales.shape(0) == lists && routes.shape(0) == lists,
+                    scales.shape(0) == lists && routes.shape(0) == lists && worths.shape(0) == lists,
                 "centroids do not fit the vectors");
         require(groups > 0 && groups % 4 == 0 && groups <= kMostGroups && books.shape(1) == kCodewords &&
                     order.shape(0) == books.shape(0) && group_ends.data()[groups - 1] == order.shape(0) &&
@@ -129,7 +129,7 @@ private:
                     std::all_of(order.data(), order.data() + order.shape(0), [dim](std::uint64_t d) { return d < dim; }),
                 "codebooks do not fit the vectors");
         partition_ = {lists,          dim,           heads.shape(1), groups,           heads.data(), tails.data(),
-                      scales.data(), routes.data(), order.data(),   group_ends.data(), books.data()};
+                      scales.data(), routes.data(), worths.data(), order.data(),   group_ends.data(), books.data()};
     }
 
     ListsData lists_of(std::size_t rows, const Lists& given) const {

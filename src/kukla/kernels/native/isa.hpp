@@ -70,6 +70,11 @@ struct Isa {
                                const std::uint8_t* tables, std::uint16_t least, const std::uint8_t* next,
                                std::uint32_t* positions, std::uint16_t* sums);
 
+    // tables (groups, 16): the products of a query, its dims in the order of the groups, with the codewords. See
+    // nibbles.hpp.
+    void (*nibble_tables)(const float* query, const std::uint64_t* ends, std::size_t groups, const float* books,
+                          float* tables);
+
     // codes (n, groups / 2): the nearest codewords of rows whose groups end at `ends`. See nibbles.hpp.
     void (*nibble_codes)(const float* values, std::size_t n, std::size_t stride, const std::uint64_t* ends,
                          std::size_t groups, const float* books, const float* halves, std::uint8_t* codes);

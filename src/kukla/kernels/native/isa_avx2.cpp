@@ -143,6 +143,7 @@ const Isa kAvx2 = {
     unit_rows_block<Ops, float>,
     unit_rows_block<Ops, double>,
     nibble_hits,
+    nibble_tables_block<Ops>,
     nibble_codes_block<Ops>,
 };
 

@@ -83,6 +83,7 @@ const Isa kScalar = {
     unit_rows_block<Ops, float>,
     unit_rows_block<Ops, double>,
     nibble_hits_block<Ops>,
+    nibble_tables_block<Ops>,
     nibble_codes_block<Ops>,
 };
 

@@ -64,12 +64,29 @@ private:
         std::vector<std::uint16_t> sums = std::vector<std::uint16_t>(kBlocks * kNibbleRows);
     };
 
+    struct Place {
+        const std::uint8_t* codes;
+        std::size_t count;
+    };
+
+    Place place(const Segment& segment, std::size_t list) const {
+        const ListsData& lists = segment.lists;
+        if (lists.codes == nullptr) return {nullptr, 0};
+        return {lists.codes + lists.blocks[list] * block_bytes(), lists.offsets[list + 1] - lists.offsets[list]};
+    }
+
     struct Asked {
         Asked(const ListScan& scan, const float* query, std::size_t number)
             : number(number), lists(scan.isa_, scan.partition_, query, scan.probes_),
-              best(scan.better_, scan.keep_) {}
+              best(scan.better_, scan.keep_) {
+            // Together, because each is a cache miss, and the codes that are read later push everything out.
+            places.reserve(scan.probes_ * scan.segments_.size());
+            for (std::size_t i = 0; i < scan.probes_; ++i)
+                for (const Segment& segment : scan.segments_) places.push_back(scan.place(segment, lists[i].list));
+        }
         std::size_t number;
         ListQuery lists;
+        std::vector<Place> places;  // of the first lists: (probes, segments)
         Shortlist best;
         std::size_t seen = 0;
         std::int64_t scored = 0;
@@ -85,7 +102,7 @@ private:
         const std::size_t alone = together ? std::min(kAlone, probes_) : probes_;
         for (const auto& one : asked)
             for (std::size_t i = 0; i < alone; ++i)
-                visit(*one, i, i + ahead_ < probes_ ? one->lists[i + ahead_].list : partition_.lists, room);
+                visit(*one, i, i + ahead_ < probes_ ? &one->places[(i + ahead_) * segments_.size()] : nullptr, room);
         if (together) {
             std::vector<std::pair<std::uint32_t, std::pair<std::uint32_t, std::uint32_t>>> visits;
             for (std::size_t a = 0; a < asked.size(); ++a)
@@ -95,13 +112,18 @@ private:
             std::sort(visits.begin(), visits.end());
             for (std::size_t v = 0; v < visits.size(); ++v) {
                 const auto& [a, i] = visits[v].second;
-                visit(*asked[a], i, v + ahead_ < visits.size() ? visits[v + ahead_].first : partition_.lists, room);
+                const Place* next = nullptr;
+                if (v + ahead_ < visits.size()) {
+                    const auto& [b, j] = visits[v + ahead_].second;
+                    next = &asked[b]->places[j * segments_.size()];
+                }
+                visit(*asked[a], i, next, room);
             }
         }
         std::int64_t scored = 0;
         for (const auto& one : asked) {
             for (std::size_t i = probes_; i < partition_.lists && one->seen < want_; ++i)
-                visit(*one, i, partition_.lists, room);
+                visit(*one, i, nullptr, room);
             std::vector<Candidate> line = one->best.finish();
             std::vector<Candidate>& to = found[one->number];
             to.insert(to.end(), line.begin(), line.end());
@@ -129,8 +151,8 @@ private:
         return row < segment.rows && (segment.mask == nullptr || segment.mask[row] != 0);
     }
 
-    // `next` is a list that comes soon, if any.
-    void visit(Asked& one, std::size_t i, std::size_t next, Room& room) const {
+    // `next` is where a list is that comes soon, in each segment.
+    void visit(Asked& one, std::size_t i, const Place* next, Room& room) const {
         const ListQuery::Choice choice = one.lists[i];
         for (std::size_t s = 0; s < segments_.size(); ++s) {
             const Segment& segment = segments_[s];
@@ -138,7 +160,8 @@ private:
             if (segment.lists.codes == nullptr)
                 one_by_one(one, s, choice.list);
             else
-                by_codes(one, s, choice, next, room);
+                by_codes(one, s, choice, i < probes_ ? one.places[i * segments_.size() + s] : place(segment, choice.list),
+                         next == nullptr ? nullptr : next[s].codes, room);
         }
     }
 
@@ -153,15 +176,13 @@ private:
         }
     }
 
-    void by_codes(Asked& one, std::size_t s, const ListQuery::Choice& choice, std::size_t next, Room& room) const {
+    void by_codes(Asked& one, std::size_t s, const ListQuery::Choice& choice, const Place& place,
+                  const std::uint8_t* next, Room& room) const {
         const Segment& segment = segments_[s];
-        const ListsData& lists = segment.lists;
-        const std::size_t count = lists.offsets[choice.list + 1] - lists.offsets[choice.list];
+        const auto [codes, count] = place;
         if (count == 0) return;
         const std::size_t pairs = partition_.groups / 2, bytes = block_bytes();
-        const std::uint8_t* codes = lists.codes + lists.blocks[choice.list] * bytes;
-        const std::uint8_t* following = next < partition_.lists ? lists.codes + lists.blocks[next] * bytes : codes;
-        if (next < partition_.lists) __builtin_prefetch(lists.offsets + next);
+        const std::uint8_t* following = next == nullptr ? codes : next;
         const std::size_t open = segment.mask == nullptr ? count : open_rows(segment, codes, count);
         one.seen += open;
         one.scored += static_cast<std::int64_t>(open);

@@ -25,6 +25,7 @@ struct PartitionData {
     const std::int8_t* tails = nullptr;      // (lists, dim - head)
     const float* scales = nullptr;           // (lists): what a step of a code is worth
     const float* routes = nullptr;           // (lists): what scores are multiplied by to compare lists
+    const float* worths = nullptr;           // (lists): both multiplied
     const std::uint64_t* order = nullptr;    // (ends[groups - 1]): the dims in the order of the groups
     const std::uint64_t* ends = nullptr;     // (groups)
     const float* books = nullptr;            // (ends[groups - 1], 16)
@@ -59,7 +60,7 @@ public:
         }
     };
 
-    // The first `probes` lists are found from twice as many whole centroids, which their heads chose.
+    // The first `probes` lists, in no order, are found from half as many more whole centroids, which their heads chose.
     ListQuery(const Isa& isa, const PartitionData& partition, const float* query, std::size_t probes)
         : isa_(isa), partition_(partition) {
         code(query);
@@ -96,21 +97,25 @@ private:
     static std::size_t padded(std::size_t width) { return (width + kQueryPad - 1) / kQueryPad * kQueryPad; }
 
     void choose(std::size_t probes) {
-        const std::size_t lists = partition_.lists, wanted = std::min(lists, 2 * probes + 16);
+        const std::size_t lists = partition_.lists, wanted = std::min(lists, probes + probes / 2 + 16);
+        probes = std::min(probes, lists);
         dots_.resize(lists);
         isa_.int8_dots(partition_.heads, lists, partition_.head, head_.data(), dots_.data());
         if (wanted == lists) return look_at_all();
         Best near(wanted, lists);
-        routes_.resize(lists);
-        for (std::size_t l = 0; l < lists; ++l) routes_[l] = static_cast<float>(choice(l, dots_[l]).route);
-        near.offer(routes_.data(), 0, lists, nullptr);
+        std::vector<double> totals(lists, 0.0);
+        std::vector<float> routes(lists);
+        isa_.add_scaled(dots_.data(), partition_.worths, scale_, lists, totals.data());
+        isa_.finish(totals.data(), nullptr, lists, routes.data());
+        near.offer(routes.data(), 0, lists, nullptr);
         choices_.reserve(lists);
-        for (const std::uint64_t key : near.finish()) choices_.push_back({0.0, 0.0, static_cast<std::uint32_t>(key)});
+        for (const std::uint64_t key : near.unsorted()) choices_.push_back({0.0, 0.0, static_cast<std::uint32_t>(key)});
         for (std::size_t i = 0; i < wanted; ++i) {
             if (i + 4 < wanted) prefetch_tail(choices_[i + 4].list);
             choices_[i] = whole(choices_[i].list);
         }
-        std::sort(choices_.begin(), choices_.end());
+        std::nth_element(choices_.begin(), choices_.begin() + static_cast<std::ptrdiff_t>(probes - 1), choices_.end());
+        std::sort(choices_.begin() + static_cast<std::ptrdiff_t>(probes), choices_.end());
     }
 
     // After the lists that were chosen come all others.
@@ -143,15 +148,12 @@ private:
     // One step of all tables is the widest table over the most that an entry can be.
     void tabulate(const float* query) {
         const std::size_t groups = partition_.groups;
-        std::vector<float> values(groups * kCodewords, 0.0F), lows(groups);
+        std::vector<float> values(groups * kCodewords), lows(groups), gathered(partition_.ends[groups - 1]);
+        for (std::size_t i = 0; i < gathered.size(); ++i) gathered[i] = query[partition_.order[i]];
+        isa_.nibble_tables(gathered.data(), partition_.ends, groups, partition_.books, values.data());
         float widest = 0.0F;
-        for (std::size_t g = 0, i = 0; g < groups; ++g) {
-            float* table = values.data() + g * kCodewords;
-            for (; i < partition_.ends[g]; ++i) {
-                const float x = query[partition_.order[i]];
-                const float* book = partition_.books + i * kCodewords;
-                for (std::size_t c = 0; c < kCodewords; ++c) table[c] += x * book[c];
-            }
+        for (std::size_t g = 0; g < groups; ++g) {
+            const float* table = values.data() + g * kCodewords;
             float low = table[0], high = table[0];
             for (std::size_t c = 1; c < kCodewords; ++c) {
                 low = std::min(low, table[c]);
@@ -184,7 +186,6 @@ private:
     double scale_ = 0.0;
     std::vector<std::int16_t> head_, tail_;
     std::vector<std::int64_t> dots_;
-    std::vector<float> routes_;
     std::vector<Choice> choices_;
 };
 

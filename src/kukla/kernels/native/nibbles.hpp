@@ -46,11 +46,25 @@ std::size_t nibble_hits_block(const std::uint8_t* codes, std::size_t blocks, std
     return found;
 }
 
-// The nearest codeword of each group: the one with the largest sum of values[d] * books[d][c], less halves[g][c]; of
-// equals the first. Sums are float32, dim after dim: the same to the bit on every machine.
 // Sixteen floats, for which the compiler finds the registers there are.
 using Sixteen = float __attribute__((vector_size(64)));
 
+template <class Ops>
+void nibble_tables_block(const float* query, const std::uint64_t* ends, std::size_t groups, const float* books,
+                         float* tables) {
+    std::size_t d = 0;
+    for (std::size_t g = 0; g < groups; ++g) {
+        Sixteen table = {}, book;
+        for (; d < ends[g]; ++d) {
+            std::memcpy(&book, books + d * kCodewords, sizeof book);
+            table += query[d] * book;
+        }
+        std::memcpy(tables + g * kCodewords, &table, sizeof table);
+    }
+}
+
+// The nearest codeword of each group: the one with the largest sum of values[d] * books[d][c], less halves[g][c]; of
+// equals the first. Sums are float32, dim after dim: the same to the bit on every machine.
 template <class Ops>
 void nibble_codes_block(const float* values, std::size_t n, std::size_t stride, const std::uint64_t* ends,
                         std::size_t groups, const float* books, const float* halves, std::uint8_t* codes) {
