@@ -34,8 +34,8 @@ MOST_CODE_BYTES = 128
 
 
 def default_lists(documents: int) -> int:
-    """Eight times the square root. With more and shorter lists a query scans fewer rows for the same recall, until
-    choosing lists, and blocks of codes that are half empty, cost more than that saves."""
+    """Eight times the square root. With more and shorter lists a query scans fewer rows for the same recall,
+    until choosing lists, and blocks of codes that are half empty, cost more than that saves."""
     return max(1, min(round(8 * sqrt(documents)), documents // LEAST_ROWS_PER_LIST))
 
 

@@ -19,7 +19,8 @@ ROUNDS = 6
 LAST_ROUNDS = 3
 ROWS_PER_PARENT = 256
 LOOKS = 8
-"""A row is compared with the centroids below so many parents: 97 % of rows find their nearest among 8,000 so."""
+"""A row is compared with the centroids below so many parents: 97 % of rows find their nearest among 8,000
+so."""
 
 STEP_ROWS = 1 << 15
 
@@ -94,8 +95,8 @@ class Nearest:
 def k_means(rows: F32, count: int, rng: np.random.Generator, *, progress: Progress | None = None) -> F32:
     """Centroids ``(count, dim)`` of rows ``(n, dim)``, from rows drawn by ``rng``.
 
-    Many centroids are found in two steps: k-means into about the root of ``count`` parts, k-means inside each,
-    and then rounds over all.
+    Many centroids are found in two steps: k-means into about the root of ``count`` parts, k-means inside
+    each, and then rounds over all.
     """
     if len(rows) < count:
         raise ValueError(f"{len(rows)} rows cannot be cut into {count} lists")

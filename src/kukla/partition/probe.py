@@ -27,8 +27,8 @@ class Probe:
     Parameters
     ----------
     lists : ndarray of int64, shape (lists,)
-        All lists, the most promising first. The first ``probes + probes // 2 + 16`` are those whose heads score
-        best, ordered by their whole centroids; then come all others.
+        All lists, the most promising first. The first ``probes + probes // 2 + 16`` are those whose heads
+        score best, ordered by their whole centroids; then come all others.
     scores : ndarray of float64, shape (lists,)
         ``<query, centroid>``, in the order of ``lists``.
     tables : ndarray of uint8, shape (groups, 16)
