@@ -17,9 +17,10 @@ import pytest
 
 import kukla.errors
 from kukla import Index, Nesting, Plan, Space, load_embedder, quantize, truncate
-from kukla.evaluate import evaluate_quality, evaluate_runs, storage
+from kukla.evaluate import AdaptiveClassifier, evaluate_quality, evaluate_runs, learn_thresholds, storage
 from kukla.known_models import find_known_model
 from kukla.profile import profile
+from kukla.projection import Adaptor
 from kukla.projection.choose import choose_projection
 from kukla.readers.beir import open_beir
 from kukla.readers.qrels import read_qrels
@@ -31,6 +32,14 @@ PAGE = Path(__file__).parent.parent / "docs" / "bad-inputs.md"
 
 def _vectors(count: int = 3) -> np.ndarray:
     return np.linspace(-1, 1, count * DIM, dtype=np.float32).reshape(count, DIM) + 0.01
+
+
+def _scores(prefixes: np.ndarray) -> np.ndarray:
+    return prefixes[:, :2]
+
+
+def _sums(prefixes: np.ndarray) -> np.ndarray:
+    return prefixes.sum(axis=1)
 
 
 def _with_nan() -> np.ndarray:
@@ -70,6 +79,11 @@ def _calibrate(folder: Path, queries: object, documents: np.ndarray | None = Non
     index = Index.create(folder / "i.kukla", dim=DIM)
     index.add(_many() if documents is None else documents)
     return index.calibrate(queries, target="recall@10>=0.95")  # type: ignore[arg-type]
+
+
+def _unreached() -> Adaptor:
+    """z + max(z, 0) * -1 is never above 0."""
+    return Adaptor(np.eye(2), np.eye(2), -np.eye(2))
 
 
 def _damaged(folder: Path, change: Callable[[bytes], bytes]) -> Path:
@@ -118,6 +132,14 @@ CASES: dict[str, list[tuple[str, Case]]] = {
         ("above float16", lambda p: quantize(np.full((1, 2), 1e6), "float16")),
         ("an unknown precision", lambda p: quantize(_vectors(), "int4")),
         ("a nesting that does not ascend", lambda p: Nesting((64, 32))),
+    ],
+    "Adaptive classification": [
+        ("fewer thresholds than dims", lambda p: AdaptiveClassifier((8, 16, 64), [0.9])),
+        (
+            "thresholds without labels",
+            lambda p: learn_thresholds(_vectors(0), np.arange(0), _scores, (8, 64)),
+        ),
+        ("logits of no class", lambda p: AdaptiveClassifier((8, 64), [0.9]).classify(_vectors(), _sums)),
     ],
     "Spaces": [
         ("vectors of another model", lambda p: _known_index(p).add(_vectors(), space=_other_space())),
@@ -205,6 +227,11 @@ CASES: dict[str, list[tuple[str, Case]]] = {
         ("fit: 3 queries", lambda p: choose_projection(_many(), _many(3, seed=1))),
         ("fit: copies of 7 vectors", lambda p: choose_projection(np.repeat(_many(7), 30, axis=0))),
         ("fit: all vectors equal", lambda p: choose_projection(np.ones((200, DIM)))),
+        ("an adaptor of other shapes", lambda p: Adaptor(np.eye(4), np.ones((4, 3)), np.ones((4, 3)))),
+        (
+            "an adaptor that is turned back from nowhere",
+            lambda p: _unreached().inverse(np.ones((1, 2), np.float32)),
+        ),
         ("fit: all queries equal", lambda p: choose_projection(_many(), np.ones((200, DIM)))),
         ("calibrate: rows of different lengths", lambda p: _calibrate(p, [[1.0, 2.0], [1.0]])),
         ("calibrate: a NaN", lambda p: _calibrate(p, _many(nan=True))),
@@ -246,6 +273,7 @@ CASES: dict[str, list[tuple[str, Case]]] = {
 }
 
 _TRAIN = ["train", "--base", "b", "--data", "pairs.jsonl", "--out", "m"]
+_DISTILL = ["distill", "--teacher", "t", "--corpus", "missing.txt", "--out", "m"]
 COMMANDS: list[tuple[str, list[str]]] = [
     ("a missing file", ["index", "missing.md", "--to", "x.kukla"]),
     ("an index that is not there", ["search", "missing.kukla", "text"]),
@@ -259,13 +287,18 @@ COMMANDS: list[tuple[str, list[str]]] = [
     ("a file that is no array", ["truncate", "notes.npy", "out.npy", "--dims", "8"]),
     ("an evaluation of nothing", ["eval"]),
     ("a BEIR folder that is not there", ["eval", "missing"]),
+    ("a device of no known kind", ["eval", "missing", "--device", "gpu"]),
     ("dims above the width", ["truncate", "q.npy", "out.npy", "--dims", "65"]),
     ("a report over another file", ["report", "i.kukla", "--out", "notes.npy"]),
     ("a training run without data", ["train", "--base", "b", "--dims", "64", "--out", "m"]),
     ("training of 0 dims", [*_TRAIN, "--dims", "0,64"]),
     ("training of the same dims twice", [*_TRAIN, "--dims", "64,64"]),
     ("a learning rate of 0", [*_TRAIN, "--dims", "64", "--lr", "0"]),
+    ("layers to keep where only the last is trained", [*_TRAIN, "--dims", "64", "--keep-layers", "2"]),
     ("fewer weights than dims", [*_TRAIN, "--dims", "64,32", "--weights", "1,2,3"]),
+    ("a distillation of nothing", ["distill", "--teacher", "t", "--out", "m"]),
+    ("a distillation to 0 dims", [*_DISTILL, "--dims", "0,64"]),
+    ("a vocabulary of fewer pieces than bytes", [*_DISTILL, "--pieces", "200"]),
     ("a target for bare vectors", ["report", "q.npy", "--target", "recall@10>=0.9"]),
 ]
 

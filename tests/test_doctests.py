@@ -9,6 +9,7 @@ import pytest
 
 # Modules whose examples need neither a model nor the native kernels.
 MODULES = [
+    "kukla.evaluate.adaptive",
     "kukla.kernels.dispatch",
     "kukla.known_models",
     "kukla.nesting",

@@ -45,15 +45,16 @@ class Ranking:
     found: np.ndarray
 
 
-def rank(task: Task, system: str, steps: int) -> list[Ranking]:
+def rank(task: Task, system: str, steps: int, dims: tuple[int, ...] | None = None) -> list[Ranking]:
     """Rankings from the largest to the smallest; ``InputError`` where a system cannot be fitted.
 
-    What learns from queries is fitted on one half of them and ranks the other, both ways.
+    What learns from queries is fitted on one half of them and ranks the other, both ways. ``dims`` ascend to
+    the width; by default each is half of the next.
     """
     width = task.documents.shape[1]
     if system == "quantised only":
         return _quantised(task)
-    dims = halving_dims(width)
+    dims = dims or halving_dims(width)
     folds = np.random.default_rng(SEED).permutation(len(task.queries)) % 2
     found = {dim: np.empty((len(task.queries), K), dtype=np.int64) for dim in dims}
     for fold in (0, 1):
@@ -81,13 +82,14 @@ def _fit(system: str, task: Task, known: np.ndarray, dims: tuple[int, ...], step
     if system == "query-aware rotation":
         return _better_ranked(fit_query_aware(task.documents, queries), task.documents, queries, dims)
     if system == "learned rotation":
-        return fit_linear_head(task.documents, queries, steps=steps, seed=SEED)
+        return fit_linear_head(task.documents, queries, dims=dims, steps=steps, seed=SEED)
     place = {int(query): row for row, query in enumerate(known)}
     pairs = [(place[query], document) for query in place for document in task.judged[query]]
     return fit_linear_head(
         task.documents,
         queries,
         pairs=np.array(pairs),
+        dims=dims,
         orthonormal=system != LINEAR,
         steps=steps,
         seed=SEED,

@@ -1,7 +1,8 @@
-"""The command: ``python -m recipes.builtin_model DATA_FOLDER --out MODEL_FOLDER``.
+"""The command: ``python -m recipes.builtin_model DATA_FOLDER --out MODEL_FOLDER [--start MODEL_FOLDER]``.
 
 Needs ``pip install 'kukla[recipe]'``. Every slow step leaves its result in ``--work`` and is skipped when it
-is there; delete the folder to start afresh.
+is there; delete the folder to start afresh. With ``--start`` the vocabulary and the token vectors of a model
+are taken, and step 3 goes on from there; without it everything is made anew.
 """
 
 from __future__ import annotations
@@ -10,30 +11,62 @@ import argparse
 import dataclasses
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import sentencepiece
 import torch
+from benchmarks.peers.make_sets import read_windows
+from numpy.typing import NDArray
 
-from . import data, distil, quantise, report, tokenizer, train
+from kukla.embed.static import StaticEmbedder
+from kukla.train.static.bag import Bag
+from kukla.train.static.contrast import contrast
+from kukla.train.static.initial import initial_vectors, principal_axes, targets
+from kukla.train.static.regress import regress
+from kukla.train.static.settings import Settings
+from kukla.train.static.teacher import load_teacher, teacher_vectors
+from kukla.train.static.vocabulary import surface, train_vocabulary
+from kukla.train.static.write import write_model
+
+from . import data, distil, report
 from .card import model_card
 
 SENTENCES_FOR_PIECES = 450_000
+
+Matrix = NDArray[np.float32]
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m recipes.builtin_model", description=__doc__)
     parser.add_argument("data", type=Path, help="folder with train/, wikipedia/ and ir/")
     parser.add_argument("--out", type=Path, required=True, help="model folder to write")
+    parser.add_argument("--start", type=Path, help="a model folder to go on from")
+    parser.add_argument("--keep", type=float, default=0.0, help="share of the start in the result, 0..1")
     parser.add_argument("--work", type=Path, default=Path("build/builtin_model"), help="intermediate results")
     parser.add_argument("--results", type=Path, default=Path(__file__).with_name("results.json"))
     parser.add_argument("--seed", type=int, default=20261121)
     parser.add_argument("--pieces", type=int, default=32_000, help="size of the vocabulary")
-    parser.add_argument("--texts", type=int, default=120_000, help="texts that the teacher encodes")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--windows", type=int, default=60_000, help="of Wikipedia that the teacher encodes")
+    parser.add_argument("--texts", type=int, default=6_449, help="of the other sources, likewise")
+    parser.add_argument("--dims", type=_numbers, default=(512, 256, 128, 64, 32), help="512,256,...")
+    parser.add_argument("--batch", type=int, default=1024)
+    parser.add_argument("--rounds", type=_rounds, default=((32, 100), (16, 400)), help="BLOCKxSTEPS,...")
+    parser.add_argument("--rate", type=float, default=0.003)
+    parser.add_argument("--note", default="", help="for the card: what this run did differently")
+    parser.add_argument("--threads", type=int, default=1)
     return parser.parse_args()
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(","))
+
+
+def _rounds(text: str) -> tuple[tuple[int, int], ...]:
+    pairs = (part.split("x") for part in text.split(","))
+    return tuple((int(block), int(steps)) for block, steps in pairs)
 
 
 class Recipe:
@@ -43,7 +76,14 @@ class Recipe:
         self.options = options
         self.work: Path = options.work
         self.work.mkdir(parents=True, exist_ok=True)
-        self.settings = train.Settings()
+        self.settings = Settings(
+            dims=options.dims,
+            batch=options.batch,
+            rounds=options.rounds,
+            rate=options.rate,
+            similarity_batch=512,
+            document_tokens=144,
+        )
         self.rng = np.random.default_rng(options.seed)
         self.minutes_file = self.work / "minutes.json"
         self.started = time.monotonic()
@@ -60,47 +100,71 @@ class Recipe:
         self.minutes_file.write_text(json.dumps(known))
 
     def run(self) -> None:
-        passages = {source.name: list(source.passages(self.options.data)) for source in data.SOURCES}
+        passages = {source.name: self.read(source) for source in data.SOURCES}
         self.say("read " + ", ".join(f"{name} {len(rows):,}" for name, rows in passages.items()))
         pieces = self.vocabulary(passages)
         processor = sentencepiece.SentencePieceProcessor(model_file=str(pieces))
-        texts = distil.choose_texts(passages, self.options.texts, np.random.default_rng(self.options.seed))
-        of_pieces, of_texts = self.teacher(processor, texts)
+        trained = self.work / "trained.npy"
+        if not trained.exists():
+            np.save(trained, self.train(passages, processor))
+        vectors: Matrix = np.load(trained)
+        if self.options.start is not None:
+            keep = np.float32(self.options.keep)
+            vectors = keep * rows_of(self.options.start) + (1 - keep) * vectors
+        self.publish(pieces, vectors, {name: len(rows) for name, rows in passages.items()})
 
-        since = time.monotonic()
+    def train(
+        self, passages: dict[str, list[data.Passage]], processor: sentencepiece.SentencePieceProcessor
+    ) -> Matrix:
+        """Token vectors, float32 (V, D), trained on pairs from where they start."""
 
         def encode(rows: list[str]) -> list[list[int]]:
             ids: list[list[int]] = processor.encode(rows, num_threads=self.options.threads)
             return ids
 
+        others = {name: rows for name, rows in passages.items() if name != "wikipedia"}
+        windows = read_windows(self.options.data, self.options.windows)
+        short = distil.choose_texts(others, self.options.texts, np.random.default_rng(self.options.seed))
+        of_texts = np.concatenate((self.teacher("windows", windows), self.teacher("short texts", short)))
+        text_tokens = [np.asarray(row, dtype=np.int32) for row in encode(windows + short)]
+        known = [i for i, row in enumerate(text_tokens) if len(row)]
+        text_tokens, of_texts = [text_tokens[i] for i in known], of_texts[known]
+
+        since = time.monotonic()
         tokens: list[data.TokenPassage] = []
         for number, source in enumerate(data.SOURCES):
             tokens += data.tokens_of(passages[source.name], encode, number) * source.repeats
         stems = [np.asarray(row, dtype=np.int32) for row in encode(list(data.QUERY_STEMS))]
-        text_tokens = [np.asarray(row, dtype=np.int32) for row in encode(texts)]
         self.say(f"tokenised {len(tokens):,} passages")
-
-        # Frequencies as seen in training, repeats included.
-        counts = np.bincount(
-            np.concatenate([row for p in tokens for row in (p.head, *p.body)]), minlength=len(processor)
-        )
-        axes = distil.principal_axes(of_texts)
-        bag = train.Bag(distil.initial_vectors(of_pieces, axes, counts, self.settings.dims[0], self.rng))
-        known = [i for i, row in enumerate(text_tokens) if len(row)]
-        text_tokens, of_texts = [text_tokens[i] for i in known], of_texts[known]
-        train.regress(bag, text_tokens, distil.targets(of_texts, axes), self.settings, self.rng, self.say)
-        train.train(bag, tokens, stems, text_tokens, of_texts, self.settings, self.rng, self.say)
+        if self.options.start is None:
+            bag = Bag(self.distilled(processor, tokens, text_tokens, of_texts))
+        else:
+            bag = Bag(rows_of(self.options.start))
+        pairs = data.SourcePairs(tokens, stems, self.settings)
+        contrast(bag, pairs, text_tokens, of_texts, self.settings, self.rng, self.say)
         self.took("train", since)
-        np.save(self.work / "trained.npy", bag.numpy())
-        self.publish(pieces, bag.numpy(), {name: len(rows) for name, rows in passages.items()})
+        return bag.numpy()
+
+    def read(self, source: data.Source) -> list[data.Passage]:
+        path = self.work / f"{source.name}.json"
+        if source.name == "code" and path.exists():  # parsing all of torch takes minutes
+            rows = [data.Passage(head, tuple(body)) for head, body in json.loads(path.read_text())]
+        else:
+            rows = list(source.passages(self.options.data))
+        if source.name == "code" and not path.exists():
+            path.write_text(json.dumps([(one.head, one.body) for one in rows]))
+        drawn = np.random.default_rng(self.options.seed).permutation(len(rows))[: source.most]
+        return [rows[int(i)] for i in drawn]
 
     def vocabulary(self, passages: dict[str, list[data.Passage]]) -> Path:
+        if self.options.start is not None:
+            return Path(self.options.start) / "pieces.model"
         path = self.work / "pieces.model"
         if not path.exists():
             since = time.monotonic()
             texts = [text for rows in passages.values() for p in rows for text in (p.head, *p.body)]
             chosen = np.random.default_rng(self.options.seed).permutation(len(texts))[:SENTENCES_FOR_PIECES]
-            tokenizer.train_tokenizer(
+            train_vocabulary(
                 (texts[int(i)] for i in chosen),
                 path,
                 pieces=self.options.pieces,
@@ -111,42 +175,57 @@ class Recipe:
         self.say("vocabulary ready")
         return path
 
-    def teacher(
-        self, processor: sentencepiece.SentencePieceProcessor, texts: list[str]
-    ) -> tuple[distil.Matrix, distil.Matrix]:
-        """The teacher's vectors of every piece and of ``texts``."""
-        files = self.work / "teacher_pieces.npy", self.work / "teacher_texts.npy"
-        if not all(file.exists() for file in files):
-            since = time.monotonic()
-            model = distil.load_teacher()
-            surfaces = [tokenizer.surface(processor.id_to_piece(i)) for i in range(len(processor))]
-            for file, rows in zip(files, (surfaces, texts), strict=True):
-                np.save(
-                    file, distil.teacher_vectors(model, rows, lambda d, n: self.say(f"teacher {d:,}/{n:,}"))
-                )
-            self.took("teacher", since)
-        of_pieces, of_texts = np.load(files[0]), np.load(files[1])
-        if (len(of_pieces), len(of_texts)) != (len(processor), len(texts)):
-            raise SystemExit(f"{self.work} holds the results of other settings; delete it and start again")
-        self.say("teacher ready")
-        return of_pieces, of_texts
+    def teacher(self, what: str, texts: Sequence[str]) -> Matrix:
+        """The teacher's vectors of ``texts``, block by block; a block that is there is not encoded again."""
+        since = time.monotonic()
+        model = load_teacher(distil.TEACHER, max_tokens=distil.TEACHER_TOKENS)
 
-    def publish(self, pieces: Path, vectors: distil.Matrix, counts: dict[str, int]) -> None:
+        def progress(done: int, total: int) -> None:
+            self.say(f"teacher: {done:,} of {total:,} {what}")
+
+        vectors = teacher_vectors(model, texts, cache=self.work / "teacher", progress=progress)
+        self.took(f"teacher {what}", since)
+        return vectors
+
+    def distilled(
+        self,
+        processor: sentencepiece.SentencePieceProcessor,
+        tokens: list[data.TokenPassage],
+        text_tokens: list[NDArray[np.int32]],
+        of_texts: Matrix,
+    ) -> Matrix:
+        """Token vectors (V, D) that follow the teacher: its pieces, then the means of texts."""
+        of_pieces = self.teacher("pieces", [surface(processor.id_to_piece(i)) for i in range(len(processor))])
+        # Frequencies as seen in training, repeats included.
+        counts = np.bincount(
+            np.concatenate([row for p in tokens for row in (p.head, *p.body)]), minlength=len(processor)
+        )
+        axes = principal_axes(of_texts)
+        bag = Bag(initial_vectors(of_pieces, axes, counts, max(self.settings.dims), self.rng))
+        regress(bag, text_tokens, targets(of_texts, axes), self.settings, self.rng, self.say)
+        return bag.numpy()
+
+    def publish(self, pieces: Path, vectors: Matrix, counts: dict[str, int]) -> None:
         """Quantise, write, measure what was written, write the card."""
         options, dims = self.options, self.settings.dims
         processor = sentencepiece.SentencePieceProcessor(model_file=str(pieces))
-        model = quantise.write_model(
+        model = write_model(
             options.out, name=options.out.name, pieces=pieces, vectors=vectors, trained_dims=dims
         )
+        start = None if options.start is None else StaticEmbedder.load(options.start)
         results: dict[str, Any] = {
             "name": options.out.name,
             "revision": model.space.revision,
+            "start": None if start is None else {"name": start.space.model, "revision": start.space.revision},
+            "keep": options.keep,
             "seed": options.seed,
-            "command": f"python -m recipes.builtin_model DATA_FOLDER --out {options.out}",
+            "command": f"python -m recipes.builtin_model DATA_FOLDER --out {options.out}"
+            + ("" if start is None else f" --start {options.start.name} --keep {options.keep:g}"),
             "threads": options.threads,
             "dims": list(dims),
             "pieces": len(vectors),
-            "teacher_texts": options.texts,
+            "teacher_texts": options.windows + options.texts,
+            "note": options.note,
             "settings": dataclasses.asdict(self.settings),
             "sources": [
                 {
@@ -163,7 +242,14 @@ class Recipe:
             ),
             "teacher_limit": report.TEACHER_LIMIT,
             "ndcg": report.scores(
-                model, processor, vectors, options.data / "ir", self.work / "peers.json", dims, self.say
+                model,
+                processor,
+                vectors,
+                start,
+                options.data / "ir",
+                self.work / "peers.json",
+                dims,
+                self.say,
             ),
             "minutes": sum(json.loads(self.minutes_file.read_text()).values()),
         }
@@ -171,6 +257,12 @@ class Recipe:
         options.results.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
         (options.out / "README.md").write_text(model_card(results), encoding="utf-8")
         self.say(f"wrote {options.out}, revision {model.space.revision}")
+
+
+def rows_of(folder: Path) -> Matrix:
+    """The token vectors of a model folder, float32 (V, D): its int8 rows times their scales."""
+    rows = np.load(folder / "vectors.npy").astype(np.float32)
+    return np.asarray(rows * np.load(folder / "scales.npy")[:, None], dtype=np.float32)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ it:
 - inverse cloze (Lee et al. 2019, arXiv:1906.00300): one sentence of the body -> the head and the other
   sentences.
 
-Pairs are made in token space, anew for every epoch, so that each text is tokenised once.
+Pairs are made in token space, anew for every epoch, so that each text is tokenised once. `SourcePairs` is
+what :func:`kukla.train.static.contrast.contrast` draws them from.
 """
 
 from __future__ import annotations
@@ -20,7 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+
+from kukla.train.static.bag import Tokens
+from kukla.train.static.settings import Settings
+
+from . import code
 
 __all__ = [
     "QUERY_STEMS",
@@ -28,14 +33,13 @@ __all__ = [
     "Pair",
     "Passage",
     "Source",
+    "SourcePairs",
     "TokenPassage",
     "cut_sentences",
     "make_pair",
     "read_jsonl",
     "tokens_of",
 ]
-
-Tokens = NDArray[np.int32]
 
 # What people put before the words that matter: prepended to some queries, to be ignored.
 QUERY_STEMS = (
@@ -87,6 +91,7 @@ class Source:
     what: str
     cloze: float
     repeats: int  # how often an epoch sees each passage: small sources close to what people search count more
+    most: int  # passages, drawn by the seed
     passages: Callable[[Path], Iterator[Passage]]
 
 
@@ -117,6 +122,11 @@ def _pairs_file(name: str) -> Callable[[Path], Iterator[Passage]]:
     return passages
 
 
+def _code(_: Path) -> Iterator[Passage]:
+    for question, parts in code.definitions():
+        yield Passage(question, parts)
+
+
 def _wikipedia(folder: Path) -> Iterator[Passage]:
     for row in read_jsonl(folder / "wikipedia" / "passages.jsonl.gz"):
         if len(row["text"]) >= 50:
@@ -124,14 +134,27 @@ def _wikipedia(folder: Path) -> Iterator[Passage]:
 
 
 SOURCES = (
-    Source("arxiv", "arXiv metadata", "title, abstract", 0.4, 2, _pairs_file("arxiv")),
+    Source("arxiv", "arXiv metadata", "title, abstract", 0.4, 1, 40_000, _pairs_file("arxiv")),
     Source(
-        "wordnet", "CC BY 4.0", "Open English WordNet: lemmas, definition", 0.0, 1, _pairs_file("wordnet")
+        "wordnet",
+        "CC BY 4.0",
+        "Open English WordNet: lemmas, definition",
+        0.0,
+        1,
+        30_000,
+        _pairs_file("wordnet"),
     ),
     Source(
-        "medquad", "CC BY 4.0", "question, answer; not the test questions", 0.1, 4, _pairs_file("medquad")
+        "medquad",
+        "CC BY 4.0",
+        "question, answer; not the test questions",
+        0.1,
+        2,
+        20_000,
+        _pairs_file("medquad"),
     ),
-    Source("wikipedia", "CC BY-SA", "2015: title, section, 100-word window", 0.75, 1, _wikipedia),
+    Source("wikipedia", "CC BY-SA", "2015: title, section, 100-word window", 0.75, 1, 90_000, _wikipedia),
+    Source("code", "PSF, BSD", "Python, numpy, torch: docstring or question, code", 0.4, 1, 30_000, _code),
 )
 
 
@@ -177,3 +200,32 @@ def make_pair(
         query = np.concatenate((passage.head, passage.section))
         document = np.concatenate(body)
     return Pair(query[:query_tokens], document[:document_tokens], not cloze)
+
+
+class SourcePairs:
+    """Pairs of tokenised passages, drawn anew each time (:class:`kukla.train.static.contrast.Pairs`)."""
+
+    def __init__(self, passages: list[TokenPassage], stems: list[Tokens], settings: Settings) -> None:
+        self._passages, self._stems, self._settings = passages, stems, settings
+
+    def __len__(self) -> int:
+        return len(self._passages)
+
+    def whole(self, row: int) -> Tokens:
+        """Head and body."""
+        return np.concatenate((self._passages[row].head, *self._passages[row].body))
+
+    def head(self, row: int) -> Tokens:
+        """A title, a question, a lemma."""
+        return self._passages[row].head
+
+    def draw(self, row: int, rng: np.random.Generator) -> tuple[Tokens, Tokens, bool]:
+        """As `make_pair` does."""
+        pair = make_pair(
+            self._passages[row],
+            rng,
+            self._stems,
+            query_tokens=self._settings.query_tokens,
+            document_tokens=self._settings.document_tokens,
+        )
+        return pair.query, pair.document, pair.is_head

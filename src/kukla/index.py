@@ -393,7 +393,7 @@ class Index:
         Parameters
         ----------
         lists : int, optional
-            Default: eight times the square root of the number of documents. 0 removes the lists.
+            Default: four times the square root of the number of documents. 0 removes the lists.
         queries : str, sequence of str, or array of float (n_queries, dim), optional
             Like those that will be asked: they say which dims matter. Default: documents.
         code_bytes : int
@@ -435,7 +435,7 @@ class Index:
 
     # Asking it
 
-    def get(self, ids: Ids, *, dim: int | None = None) -> list[Document]:
+    def get(self, ids: Ids, *, dim: int | None = None, vectors: bool = True) -> list[Document]:
         """Documents with their vectors, in the order of ``ids`` (one id or several).
 
         Parameters
@@ -443,24 +443,33 @@ class Index:
         ids : int, str, or iterable of them
         dim : int, optional
             The ``dim``-prefix of the stored vector, renormalised. Default: the whole vector as it was added
-            (for cosine: of length 1; with a projection: turned back).
+            (for cosine: of length 1; with a projection: turned back, and only about what was added where the
+            projection is not orthonormal).
+        vectors : bool
+            ``False``: documents without vectors, and nothing is turned back, which takes time.
 
         Raises
         ------
         NotFoundError
             Naming the first id that is not in the index.
+        InputError
+            The projection is an adaptor, and no vector was found that it moves to the stored one.
         """
         wanted = _many(ids)
         with self._store.snapshot() as (view, connection):
-            return [self._document(id_, dim, view, connection) for id_ in wanted]
+            return [self._document(id_, dim, vectors, view, connection) for id_ in wanted]
 
-    def _document(self, id_: DocumentId, dim: int | None, view: View, connection: Any) -> Document:
+    def _document(
+        self, id_: DocumentId, dim: int | None, with_vector: bool, view: View, connection: Any
+    ) -> Document:
         found = self._store.find(id_, view, connection)
         if found is None:
             raise NotFoundError(f"there is no document with the id {id_!r} in {self.path}")
+        if not with_vector:
+            return Document(id_, found.text, found.metadata)
         stored = found.vector.astype(np.float32)
         if dim is None:
-            vector = self._settings.projection.inverse(stored[None])[0]
+            vector = self._settings.unprojected(stored[None])[0]
         else:
             vector = truncate(stored, check_count(dim, what="dim", most=self._settings.nesting.full))
         vector.flags.writeable = False
@@ -500,8 +509,9 @@ class Index:
             See :mod:`kukla.filters`. Applied before the first stage: ``k`` results whenever ``k`` match.
         certify : bool
             Go on after the plan until the answer is proven: the ids and scores that an exact search
-            returns, always. What that cost is in the result's ``proof``. Without a plan or a target, the
-            plan is one that is cheap to prove.
+            returns, always; of the vectors as stored, which after a projection that is not orthonormal are
+            not those that were added. What that cost is in the result's ``proof``. Without a plan or a
+            target, the plan is one that is cheap to prove.
         space : Space, optional
             Who made the query vectors: refused unless it is the index's space.
         threads : int

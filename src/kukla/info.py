@@ -13,7 +13,10 @@ from kukla.settings import Settings
 from kukla.space import Space
 from kukla.storage.store import View
 
-__all__ = ["IndexInfo", "PartitionInfo", "describe"]
+__all__ = ["CHANGED", "IndexInfo", "PartitionInfo", "describe"]
+
+CHANGED = "not orthonormal: exact is about the vectors after it, not the model's own"
+"""Said beside a projection that does not keep scores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +43,10 @@ class IndexInfo:
     """Counts, sizes in bytes, and settings of an index, and the kernels that would run.
 
     ``deleted_rows`` still take room until ``compact``. ``vector_bytes`` are the segment files, vectors in all
-    precisions with ids and norms; ``catalog_bytes`` texts, metadata and ids. ``partition`` is ``None`` where
-    there are no lists.
+    precisions with ids and norms; ``catalog_bytes`` texts, metadata and ids. ``keeps_scores`` is whether
+    full-dim scores are those of the vectors that were given, which an adaptor's are not: exact search and
+    certificates are then about the vectors after the projection.
+    ``partition`` is ``None`` where there are no lists.
     """
 
     path: str
@@ -53,6 +58,7 @@ class IndexInfo:
     nesting: tuple[int, ...]
     precisions: tuple[str, ...]
     projection: str
+    keeps_scores: bool
     plan: str
     vector_bytes: int
     catalog_bytes: int
@@ -83,6 +89,7 @@ def describe(folder: Path, view: View, settings: Settings) -> IndexInfo:
         nesting=settings.nesting.dims,
         precisions=tuple(precision.value for precision in settings.precisions),
         projection=settings.projection.kind,
+        keeps_scores=settings.projection.keeps_scores,
         plan=str(settings.plan),
         vector_bytes=sum(segment.bytes for segment in view.segments),
         catalog_bytes=sum(path.stat().st_size for path in folder.glob("catalog.sqlite*")),

@@ -108,6 +108,14 @@ class Settings:
         projected = self.projection.transform(prepared)
         return np.ascontiguousarray(prepare(projected, first_row=first_row))
 
+    def unprojected(self, stored: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Rows as :meth:`stored` returns them, before the projection: for cosine of length 1 as far as known.
+
+        A map that is not orthonormal changed lengths, and they were normalised after it.
+        """
+        rows = self.projection.inverse(stored)
+        return normalise(rows) if self.cosine and not self.projection.keeps_scores else rows
+
     def quickly_stored(self, vectors: NDArray[Any]) -> NDArray[np.float32] | None:
         """What :meth:`stored` returns, in one pass; ``None`` where something needs a closer look."""
         if self.metric != "cosine" or type(self.projection) is not Identity or vectors.ndim not in (1, 2):

@@ -20,8 +20,11 @@ def test_what_is_read_is_cached_and_what_is_dropped_is_not(tmp_path: Path) -> No
 
     drop_from_cache(tmp_path)
 
-    assert cached_share(tmp_path) <= 1.0  # some file systems live in memory and drop nothing
+    dropped = cached_share(tmp_path)
     (tmp_path / "file").read_bytes()
+    if dropped == 1.0:
+        pytest.skip("this file system lives in memory and drops nothing")
+    assert dropped < 0.1
     assert cached_share(tmp_path) == 1.0
 
 

@@ -165,6 +165,15 @@ def test_storage_without_any_data(invoke: Invoke) -> None:
     assert rows[0]["price_per_month"] == 1024 * 2
 
 
+def test_a_device_of_torch_prints_the_same(invoke: Invoke, beir: Path) -> None:
+    pytest.importorskip("torch", reason="the extra gpu")
+    some = ("eval", beir, "--dims", "64", "--precisions", "int8,float32", "--json")
+    native, through_torch = (invoke(*some, "--device", name) for name in ("cpu", "torch:cpu"))
+    assert through_torch.exit_code == 0, through_torch.output
+    assert through_torch.stdout == native.stdout
+    assert "there is no device 'gpu'" in error_of(invoke("eval", beir, "--device", "gpu"))
+
+
 def test_storage_of_a_measured_collection(invoke: Invoke, beir: Path) -> None:
     some = ("--measures", "RR@10", "--vectors", "2.5M", "--dims", "64,256", "--json")
     done = json.loads(invoke("eval", beir, *some).stdout)
@@ -189,6 +198,7 @@ def test_storage_of_a_measured_collection(invoke: Invoke, beir: Path) -> None:
         (("docs", "--per-query"), "--per-query is for --run"),
         (("--run", "x", "--plot", "x.png"), "need documents to search"),
         (("--run", "x", "--index", "i", "--qrels", "q"), "give no --index"),
+        (("--run", "x", "--qrels", "q", "--device", "cuda"), "--device needs documents to search"),
     ],
 )
 def test_a_wrong_command_line(invoke: Invoke, arguments: tuple[str, ...], says: str) -> None:

@@ -26,7 +26,16 @@ def query(tmp_path: Path, vectors: np.ndarray) -> Path:
 def test_vectors_of_a_file_find_themselves(invoke: Invoke, numbered: Path, query: Path) -> None:
     result = invoke("search", numbered, "--vector", query, "-k", 2, "--json")
     first, second = map(json.loads, result.stdout.splitlines())
-    assert set(first) == {"query", "plan", "results", "stages", "certificate", "proof", "seconds"}
+    assert set(first) == {
+        "query",
+        "plan",
+        "results",
+        "stages",
+        "certificate",
+        "proof",
+        "seconds",
+        "keeps_scores",
+    }
     assert first["query"] is None
     assert first["results"][0] == {
         "id": 3, "score": pytest.approx(1, abs=1e-5), "text": "text 3", "metadata": {"year": 1993},

@@ -24,14 +24,14 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "index"
 
 
-def test_by_default_there_are_eight_times_the_square_root_of_lists(folder: Path) -> None:
-    assert [default_lists(n) for n in (0, 1, 100, 1_000_000)] == [1, 1, 12, 8000]
+def test_by_default_there_are_four_times_the_square_root_of_lists(folder: Path) -> None:
+    assert [default_lists(n) for n in (0, 1, 100, 1_000_000)] == [1, 1, 12, 4000]
     steps: list[tuple[int, int | None]] = []
     with Index.open(folder) as index:
         index.partition(progress=lambda *step: steps.append(step))
         partition = index._store.current().partition
         assert partition is not None
-        assert partition.lists == default_lists(1100) == 137
+        assert partition.lists == default_lists(1100) == 133
         # Groups of one dim each are as many as codes of 64 bytes can use here.
         assert partition.code_bytes == DIM // 2
     assert steps[-1] == (1, 1)

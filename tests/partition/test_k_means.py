@@ -41,7 +41,7 @@ def test_many_centroids_are_found_through_parents(monkeypatch: pytest.MonkeyPatc
     centroids = k_means(rows, 300, np.random.default_rng(0), progress=lambda *step: seen.append(step))
     assert centroids.shape == (300, 16)
     assert np.isfinite(centroids).all()
-    assert seen == [(i, 4) for i in range(1, 5)]
+    assert seen == [(i, 5) for i in range(1, 6)]
     found = Nearest(centroids).of(rows)
     exact = nearest(rows, centroids)
     assert (found == exact).mean() > 0.95

@@ -112,7 +112,7 @@ def test_the_estimate_is_the_score_of_what_the_codes_stand_for(partition: Partit
 
 
 def test_lists_come_in_the_order_of_their_promise(rows: Rows) -> None:
-    """First probes, half as many again and sixteen, chosen by their heads, ordered as a whole; then the others."""
+    """First the probes, half as many and sixteen, chosen by their heads, ordered as a whole; then others."""
     wide = clustered(900, 200)
     made = train_partition(wide, lists=80, code_bytes=8)
     query = clustered(1, 200, seed=3)[0]

@@ -1,4 +1,4 @@
-"""The recipe of the built-in model, without its teacher: pairs, scores, quantisation, losses, the card."""
+"""The recipe of the built-in model, without its teacher: sources, pairs, scores, the card."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sentencepiece
-from recipes.builtin_model import data, distil, evaluate, quantise, tokenizer
+from recipes.builtin_model import code, data, distil, evaluate
 from recipes.builtin_model.card import model_card
 
-import kukla.embed
 from kukla.embed import StaticEmbedder
+from kukla.embed.load import builtin_folder
+from kukla.train.static.settings import Settings
 
-FOLDER = Path(kukla.embed.__file__).parent / "models" / "kukla-static-en-v1"
+FOLDER = builtin_folder()
 PIECES = FOLDER / "pieces.model"
 
 
@@ -106,7 +107,7 @@ class TestPairs:
 class TestSources:
     def test_each_source_states_its_licence(self) -> None:
         assert all(source.licence and source.what for source in data.SOURCES)
-        assert {source.name for source in data.SOURCES} == set(distil.SHARES)
+        assert {source.name for source in data.SOURCES} == {*distil.SHARES, "wikipedia"}
         assert math.isclose(sum(distil.SHARES.values()), 1)
 
     def test_passages_are_read_and_tokenised(self, tmp_path: Path) -> None:
@@ -123,13 +124,50 @@ class TestSources:
         assert (done.head.tolist(), done.section.tolist(), len(done.body)) == ([7], [0], 2)
 
 
-class TestVocabulary:
-    @pytest.mark.parametrize(
-        ("piece", "text"), [("▁word", "word"), ("ing", "ing"), ("<0x41>", "A"), ("<0xE2>", ""), ("▁", "")]
-    )
-    def test_a_piece_is_shown_to_the_teacher_as_text(self, piece: str, text: str) -> None:
-        assert tokenizer.surface(piece) == text
+class TestCode:
+    def test_a_definition_is_asked_for_by_its_name_or_its_docstring(self, tmp_path: Path) -> None:
+        (tmp_path / "dolls.py").write_text(
+            'def open_doll(doll):\n    """Open the doll."""\n    for half in doll:\n        half.turn()\n'
+            "    return doll.inner\n\n\nclass __Hidden:\n    a = 1\n    b = 2\n    c = 3\n    d = 4\n"
+        )
+        ((question, parts),) = code._of_file(tmp_path / "dolls.py")
+        assert "open_doll" in question or "Open the doll." in question
+        assert "Open the doll" not in parts[0]
+        assert parts[0].startswith("def open_doll(doll):\n    for half")
 
+    def test_what_is_no_python_is_passed_over(self, tmp_path: Path) -> None:
+        (tmp_path / "broken.py").write_text("def (:")
+        assert list(code._of_file(tmp_path / "broken.py")) == []
+
+
+class TestSourcePairs:
+    def test_they_are_drawn_within_the_limits_and_share_heads(self) -> None:
+        pytest.importorskip("torch")
+        passage = data.TokenPassage(ids(1, 2), (ids(*range(50)),), ids(), cloze=0.0, source=0)
+        pairs = data.SourcePairs([passage] * 3, [], Settings(query_tokens=20, document_tokens=30))
+        query, document, is_head = pairs.draw(1, np.random.default_rng(0))
+        assert (len(pairs), query.tolist(), len(document), is_head) == (3, [1, 2], 30, True)
+        assert pairs.head(0).tolist() == [1, 2]
+        assert len(pairs.whole(0)) == 52
+
+
+class TestGain:
+    def test_a_gain_is_paired_and_has_an_interval(self) -> None:
+        collection = evaluate.Collection("c", ["a", "b"], ["a", "b"], [{0: 1}, {1: 1}])
+        right = {"a": [1.0, 0.0], "b": [0.0, 1.0]}
+
+        def good(texts: list[str]) -> np.ndarray:
+            return np.array([right[text] for text in texts], dtype=np.float32)
+
+        def same(texts: list[str]) -> np.ndarray:
+            return np.ones((len(texts), 2), dtype=np.float32)
+
+        gain = evaluate.paired_gain(good, same, collection)
+        assert gain["low"] <= gain["mean"] <= gain["high"]
+        assert gain["mean"] == pytest.approx((1 - 1 / math.log2(3)) / 2)
+
+
+class TestVocabulary:
     def test_the_shipped_vocabulary_has_no_unknown_piece(self) -> None:
         processor = sentencepiece.SentencePieceProcessor(model_file=str(PIECES))
         rows = processor.encode(["plain words", "Ünïcödé", "中文 русский", "😀\u0300", "\U0010ffff"])
@@ -173,108 +211,6 @@ class TestNdcg:
         assert (collection.queries, collection.judged) == (["programming"], [{1: 2}])
         model = StaticEmbedder.load(FOLDER)
         assert evaluate.nested_ndcg(model.encode_documents, collection, [512, 32])[512] == 1
-
-
-class TestQuantisation:
-    def test_every_coordinate_is_within_half_a_step(self) -> None:
-        vectors = np.random.default_rng(1).normal(size=(40, 16)).astype(np.float32)
-        rows, scales = quantise.quantise_rows(vectors)
-        assert (rows.dtype, scales.dtype) == (np.int8, np.float32)
-        assert np.abs(rows).max(axis=1).tolist() == [127] * 40
-        error = np.abs(rows * scales[:, None] - vectors)
-        assert (error <= 0.5001 * scales[:, None]).all()
-
-    def test_a_row_of_zeros_stays_zero(self) -> None:
-        rows, scales = quantise.quantise_rows(np.zeros((2, 4), dtype=np.float32))
-        assert not rows.any()
-        assert not scales.any()
-
-    def test_the_model_that_is_written_is_the_model_that_loads(self, tmp_path: Path) -> None:
-        size = sentencepiece.SentencePieceProcessor(model_file=str(PIECES)).get_piece_size()
-        vectors = np.random.default_rng(2).normal(size=(size, 8)).astype(np.float32)
-        model = quantise.write_model(
-            tmp_path / "m", name="m", pieces=PIECES, vectors=vectors, trained_dims=(8, 4)
-        )
-        assert model.space.trained_dims == (4, 8)
-        assert len(model.space.canary_texts) >= 4
-        assert model.space.check_canaries(
-            StaticEmbedder.load(tmp_path / "m").encode_documents, tolerance=1e-5
-        )
-
-
-class TestInitialVectors:
-    def test_frequent_pieces_weigh_less(self) -> None:
-        weights = distil.sif_weights(np.array([0, 10, 1000, 100_000]))
-        assert weights[0] == 1
-        assert (np.diff(weights) < 0).all()
-
-    def test_principal_axes_are_a_rotation_with_the_widest_axis_first(self) -> None:
-        rng = np.random.default_rng(3)
-        vectors = (rng.normal(size=(500, 6)) * [1, 5, 2, 0.1, 3, 0.5] + 7).astype(np.float32)
-        axes = distil.principal_axes(vectors)
-        np.testing.assert_allclose(axes.T @ axes, np.eye(6), atol=1e-5)
-        spread = (vectors @ axes).std(axis=0)
-        assert (np.diff(spread) < 0).all()
-        np.testing.assert_allclose(np.linalg.norm(distil.targets(vectors, axes), axis=1), 1, atol=1e-5)
-
-    def test_dims_beyond_the_teacher_start_as_small_noise(self) -> None:
-        rng = np.random.default_rng(4)
-        pieces = rng.normal(size=(30, 6)).astype(np.float32)
-        start = distil.initial_vectors(pieces, np.eye(6, dtype=np.float32), np.zeros(30, np.int64), 10, rng)
-        assert start.shape == (30, 10)
-        assert np.abs(start[:, 6:]).max() < 0.1 < np.abs(start[:, :6]).max()
-
-
-class TestTraining:
-    """Needs torch: ``pip install 'kukla[recipe]'``."""
-
-    def test_matching_pairs_have_the_smallest_contrastive_loss(self) -> None:
-        torch = pytest.importorskip("torch")
-        from recipes.builtin_model import losses
-
-        torch.manual_seed(0)
-        x = torch.randn(8, 16)
-        none = torch.zeros(8, 8, dtype=torch.bool)
-        right = losses.contrastive_loss(x, x, none, (16, 8), 20)
-        assert right < losses.contrastive_loss(x, x.roll(1, 0), none, (16, 8), 20)
-
-    def test_false_negatives_do_not_count(self) -> None:
-        torch = pytest.importorskip("torch")
-        from recipes.builtin_model import losses
-
-        x = torch.ones(2, 4)
-        same = torch.tensor([[False, True], [True, False]])
-        assert losses.contrastive_loss(x, x, same, (4, 2), 20) == pytest.approx(0, abs=1e-6)
-
-    def test_a_student_with_the_teachers_neighbourhoods_has_no_similarity_loss(self) -> None:
-        torch = pytest.importorskip("torch")
-        from recipes.builtin_model import losses
-
-        teacher = torch.nn.functional.normalize(torch.randn(6, 8), dim=1)
-        turned = teacher @ torch.linalg.qr(torch.randn(8, 8))[0]
-        assert losses.similarity_loss(turned, teacher, (8,), 20) == pytest.approx(0, abs=1e-4)
-        assert losses.similarity_loss(teacher.roll(1, 1).relu() + 0.1, teacher, (8,), 20) > 0.1
-
-    def test_an_epoch_has_every_row_at_most_once_in_blocks_of_one_topic(self) -> None:
-        pytest.importorskip("torch")
-        from recipes.builtin_model import train
-
-        settings = train.Settings(batch=40)
-        topics = np.repeat(np.arange(7), 60)
-        batches = train.topic_batches(topics, 10, settings, np.random.default_rng(0))
-        rows = np.concatenate(batches)
-        assert len(rows) == len(set(rows.tolist())) == 400
-        assert all(len(set(topics[block])) == 1 for batch in batches for block in batch.reshape(4, 10))
-
-    def test_a_bag_is_the_mean_of_its_rows(self) -> None:
-        pytest.importorskip("torch")
-        from recipes.builtin_model import train
-
-        vectors = np.random.default_rng(5).normal(size=(9, 4)).astype(np.float32)
-        means = train.Bag(vectors)([ids(1, 2, 2), ids(), ids(8)]).detach().numpy()
-        np.testing.assert_allclose(
-            means, [vectors[[1, 2, 2]].mean(axis=0), np.zeros(4), vectors[8]], atol=1e-6
-        )
 
 
 class TestCard:

@@ -156,9 +156,14 @@ class TestResult:
 
 class TestResume:
     @pytest.mark.slow
-    def test_killed_and_resumed_is_as_if_never_killed(self, config: dict[str, Any], tmp_path: Path) -> None:
+    @pytest.mark.parametrize("files", ["one file", "several files"])
+    def test_killed_and_resumed_is_as_if_never_killed(
+        self, config: dict[str, Any], tmp_path: Path, files: str
+    ) -> None:
         """A real SIGKILL, with dropout, sampled dims and a warmup: nothing of it may be drawn twice."""
         config |= {"dims_per_step": 2, "accumulate": 2, "steps": 30}
+        if files == "several files":
+            config["data"] = several(tmp_path, config["data"])
         whole, killed = tmp_path / "whole", tmp_path / "killed"
         script = tmp_path / "run.py"
         script.write_text(
@@ -237,6 +242,22 @@ def table(folder: Path, name: str, rows: list[dict[str, Any]]) -> str:
     return str(path)
 
 
+def several(folder: Path, pairs: str) -> list[dict[str, Any]]:
+    """Pairs, scores (1 for the same words, 0 for others) and classes (the first word)."""
+    texts = sentences(160, seed=3)
+    scores = [
+        {"sentence1": a, "sentence2": shuffled(a, i) if i % 2 else b, "score": i % 2}
+        for i, (a, b) in enumerate(zip(texts[:80], texts[80:], strict=True))
+    ]
+    classes = [{"text": text, "label": text.split()[0]} for text in sentences(2000)]
+    classes = [row for row in classes if row["label"] in ("red", "doll", "river")]
+    return [
+        {"path": pairs},
+        {"path": table(folder, "scores.jsonl", scores), "loss": "cosent"},
+        {"path": table(folder, "classes.jsonl", classes), "loss": "classification", "rows": 60},
+    ]
+
+
 class TestKinds:
     """Every loss, of a short run: it ends, the loss falls, and the result loads."""
 
@@ -261,6 +282,30 @@ class TestKinds:
         folder = self.check(found)
         heads = load_file(str(folder / "heads.safetensors"))
         assert {one.shape for one in heads.values()} == {(3, 32), (3,)}
+
+    def test_several_files_with_a_loss_each(self, short: dict[str, Any], tmp_path: Path) -> None:
+        files = several(tmp_path, short["data"])
+        trained = run(short | {"data": files, "epochs": 3.0, "steps": None, "every": 500})
+        # Each file gives its batches of 16: 8 of pairs, 5 of scores, 4 of classes, three times.
+        assert trained.step == 3 * (8 + 5 + 4)
+        heads = load_file(str(trained.folder / "heads.safetensors"))
+        assert {name.split(".")[0] for name in heads} == {"file_3"}
+        card = (trained.folder / "README.md").read_text()
+        assert "| data | `pairs.jsonl`: 120 rows of query, text, loss contrastive (fingerprint" in card
+        assert "| data | `scores.jsonl`: 80 rows of sentence1, sentence2, loss cosent (fingerprint" in card
+        assert "| data | `classes.jsonl`: 60 rows of text, loss classification (fingerprint" in card
+        # Scores were learned beside pairs: the same words in another order are now nearer than other words.
+        model = SentenceTransformer(str(trained.folder), device="cpu")
+        rows = [json.loads(line) for line in Path(files[1]["path"]).read_text().splitlines()]
+        a, b = (
+            model.encode([row[key] for row in rows], normalize_embeddings=True)
+            for key in ("sentence1", "sentence2")
+        )
+        same = np.array([row["score"] == 1 for row in rows])
+        cosines = (a * b).sum(axis=1)
+        assert cosines[same].min() > np.quantile(cosines[~same], 0.9)
+        with pytest.raises(InputError, match="a finished run"):
+            run(short | {"data": files})
 
     @pytest.mark.parametrize("loss", ["cosine", "cosent"])
     def test_scores(self, short: dict[str, Any], tmp_path: Path, loss: str) -> None:

@@ -64,6 +64,16 @@ class TestConfig:
             ({"warmup": 1.5}, "warmup is a share"),
             ({"patience": 3}, "patience needs dev"),
             ({"layers": True, "mini_batch": 4}, "do not go together"),
+            ({"keep_layers": [1]}, "keep_layers needs layers: true"),
+            ({"layers": True, "keep_layers": [0]}, "keep_layers must be an integer, at least 1, got 0"),
+            ({"layers": True, "keep_layers": [2, 2]}, "one is given twice in 2, 2"),
+            ({"data": []}, "the list is empty"),
+            ({"data": ["a", {"loss": "cosent"}]}, "entry 2 must be a path, or have a path"),
+            ({"data": [{"path": "a", "speed": 1}]}, "entry 1 must be .*any of loss, columns, label, rows"),
+            ({"data": [{"path": "a", "loss": "x"}]}, "entry 1: loss must be one of contrastive"),
+            ({"data": [{"path": "a", "rows": 0}]}, "entry 1: rows must be an integer, at least 1"),
+            ({"data": ["a", "b"], "label": "score"}, "label: of several files, each has its own"),
+            ({"data": 7}, "data must be"),
             ({"base": 7}, "base must be a path or a name"),
         ],
     )
@@ -84,6 +94,18 @@ class TestConfig:
             "learning_rate": 2e-5,
             "test": [f"{tmp_path}/../x"],
         }
+
+    def test_several_files_in_yaml(self, tmp_path: Path) -> None:
+        path = tmp_path / "config.yaml"
+        path.write_text(
+            "base: b\nout: o\ndims: [8]\nloss: triplet\ndata:\n  - ./a.jsonl\n"
+            "  - {path: ../b.csv, loss: cosent, columns: [x, y], label: z, rows: 5}\n"
+        )
+        first, second = TrainConfig.of(read_config(path)).parts
+        assert (first.path, first.loss) == (str(tmp_path / "a.jsonl"), "triplet")
+        assert (second.path, second.loss, second.columns, second.label, second.rows) == (
+            f"{tmp_path}/../b.csv", "cosent", ("x", "y"), "z", 5,
+        )  # fmt: skip
 
     @pytest.mark.parametrize("text", ["base: [", "- a\n- b\n", ""])
     def test_what_is_no_configuration(self, tmp_path: Path, text: str) -> None:

@@ -181,7 +181,7 @@ def calibrate(
         full_bytes_per_vector=4 * index.nesting.full,
         seed=seed,
         seconds=0.0,
-        notes=measure.questions.notes,
+        notes=(*measure.questions.notes, *_notes(index)),
     )
     reached = [row for row in found.accepted(target.threshold) if row.resident_bytes <= allowed]
     if not reached:
@@ -239,6 +239,16 @@ def _row(plan: Plan, prices: Prices) -> PlanTest:
         selection=1.0,
         held_out=1.0,
         bound=1.0,
+    )
+
+
+def _notes(index: Index) -> tuple[str, ...]:
+    projection = index._settings.projection
+    if projection.keeps_scores:
+        return ()
+    return (
+        f"full means whole vectors after the index's projection ({projection.kind}), which is not "
+        "orthonormal: what the model's own whole vectors find is another matter, see kukla fit",
     )
 
 

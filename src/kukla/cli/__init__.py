@@ -16,6 +16,7 @@ from kukla.cli.common import CommandGroup
 from kukla.cli.compact import compact
 from kukla.cli.delete import delete
 from kukla.cli.demo import demo
+from kukla.cli.distill import distill
 from kukla.cli.embed import embed
 from kukla.cli.eval import evaluate
 from kukla.cli.explain import explain
@@ -53,7 +54,7 @@ def cli() -> None:
 
 for command in (
     index, embed, search, info, get, delete, compact, partition, explain, profile, fit, calibrate, evaluate,
-    report, train, truncate, demo,
+    report, train, distill, truncate, demo,
 ):  # fmt: skip
     cli.add_command(command)
 

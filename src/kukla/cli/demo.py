@@ -175,7 +175,7 @@ def _print_answers(index: Index, questions: Sequence[Question], found: SearchRes
         click.echo()
         print_styled(questions[row].question, "bold")
         ids = found.ids[row].tolist()
-        print_ranking(index.get(ids[:SHOWN_RESULTS]), found.scores[row].tolist())
+        print_ranking(index.get(ids[:SHOWN_RESULTS], vectors=False), found.scores[row].tolist())
         expect = questions[row].expect
         ranks = [rank for rank, id_ in enumerate(ids, start=1) if id_ in expect]
         verdict = f"ranked {ranks[0]}" if ranks else f"not among the first {K}"

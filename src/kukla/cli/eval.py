@@ -17,6 +17,7 @@ from kukla.cli.common import json_option, split_names, split_numbers, threads_op
 from kukla.cli.eval_print import print_quality, print_runs, print_storage
 from kukla.cli.output import Bar, print_json
 from kukla.errors import InputError
+from kukla.evaluate.device import find_device
 from kukla.evaluate.measures import DEFAULT_MEASURES, split_measures
 from kukla.evaluate.quality import evaluate_quality
 from kukla.evaluate.quality_figure import draw_quality
@@ -145,6 +146,13 @@ def _measures(ctx: click.Context, param: click.Parameter, value: str) -> tuple[s
 @click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the intervals' resamples."
 )
+@click.option(
+    "--device",
+    default="cpu",
+    show_default=True,
+    metavar="NAME",
+    help="Where float vectors are searched: cpu, or through torch: auto, cuda, cuda:1, mps. Same rankings.",
+)
 @threads_option
 @json_option
 def evaluate(
@@ -167,6 +175,7 @@ def evaluate(
     run_out: Path | None,
     per_query: bool,
     seed: int,
+    device: str,
     threads: int,
     as_json: bool,
 ) -> None:
@@ -180,6 +189,9 @@ def evaluate(
     paths = Paths(folder, index_path, documents, document_ids, queries, query_ids, qrels)
     searches = folder is not None or index_path is not None or documents is not None
     _check(searches, runs, vectors, dims, price_per_gb_month, per_query, plot, run_out, plans)
+    if device != "cpu" and (runs or not searches):
+        raise click.UsageError("--device needs documents to search, and no --run")
+    find_device(device)  # before anything is embedded
     printed: dict[str, Any] = {}
     nesting: Nesting | None = None
     if runs:
@@ -202,6 +214,7 @@ def evaluate(
                 plans=plans,
                 on_run=writer,
                 seed=seed,
+                device=device,
                 threads=threads,
                 progress=bar,
             )

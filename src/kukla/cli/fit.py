@@ -10,11 +10,13 @@ from kukla.cli.common import json_option, split_numbers
 from kukla.cli.output import Bar, print_json, print_styled, print_table
 from kukla.errors import InputError
 from kukla.projection import Projection
-from kukla.projection.choose import KINDS, LEARNED, Choice, choose_projection
+from kukla.projection.choose import ADAPTORS, KINDS, LEARNED, Choice, choose_projection
 from kukla.projection.held_out import Metric
 from kukla.readers import read_vectors
 
 __all__ = ["fit"]
+
+_NAMED = (*KINDS, LEARNED, *ADAPTORS)
 
 
 @click.command(
@@ -22,6 +24,7 @@ __all__ = ["fit"]
     epilog="\b\nExamples:\n  kukla fit vectors.npy --to projection.npz\n"
     "  kukla fit vectors.npy --queries queries.npy --to projection.npz\n"
     "  kukla fit vectors.npy --queries queries.npy --learned --to projection.npz\n"
+    "  kukla fit vectors.npy --queries queries.npy --kind adaptor --to projection.npz\n"
     "  kukla fit vectors.npy --kind model_head.safetensors --to projection.npz\n"
     "  kukla index vectors.npy --projection projection.npz --to vectors.kukla",
 )
@@ -38,12 +41,17 @@ __all__ = ["fit"]
     metavar="KIND",
     default="auto",
     show_default=True,
-    help=f"auto, {', '.join((*KINDS, LEARNED))}, or a file: .npz, .npy or .safetensors with a matrix.",
+    help=f"auto, {', '.join(_NAMED)}, or a file: .npz, .npy or .safetensors with a matrix.",
 )
 @click.option(
     "--learned",
     is_flag=True,
     help="Let auto try a learned rotation too: a minute or more, and the extra train.",
+)
+@click.option(
+    "--adaptors",
+    is_flag=True,
+    help="Let auto try adaptor and smec too, which change full-dim scores: minutes, and the extra train.",
 )
 @click.option(
     "--to", "target", metavar="FILE.npz", type=click.Path(path_type=Path), help="Save the projection."
@@ -74,6 +82,7 @@ def fit(
     queries_file: Path | None,
     kind: str,
     learned: bool,
+    adaptors: bool,
     target: Path | None,
     force: bool,
     k: int,
@@ -96,7 +105,7 @@ def fit(
             raise InputError(f"there is something at {target} already; --force replaces it")
         if not target.parent.is_dir():
             raise InputError(f"--to {target}: there is no folder {target.parent}")
-    given = None if kind in ("auto", *KINDS, LEARNED) else _given(kind)
+    given = None if kind in ("auto", *_NAMED) else _given(kind)
     picked = None if kind == "auto" else "given" if given is not None else kind
     vectors = read_vectors(source, key=key)
     queries = None if queries_file is None else read_vectors(queries_file)
@@ -104,7 +113,7 @@ def fit(
         choice = choose_projection(
             vectors,
             queries,
-            kinds=(*KINDS, LEARNED) if learned else KINDS,
+            kinds=(*KINDS, *((LEARNED,) if learned else ()), *(ADAPTORS if adaptors else ())),
             given=given,
             pick=picked,
             dims=dims,
@@ -125,7 +134,7 @@ def fit(
 def _given(kind: str) -> Projection:
     path = Path(kind)
     if not path.suffix and not path.exists():
-        raise InputError(f"--kind is auto, {', '.join((*KINDS, LEARNED))} or a file, got {kind!r}")
+        raise InputError(f"--kind is auto, {', '.join(_NAMED)} or a file, got {kind!r}")
     return Projection.load(path)
 
 
@@ -168,6 +177,10 @@ def _print(choice: Choice, target: Path | None) -> None:
     for note in choice.notes:
         print_styled(f"  - {note}", "dim")
     if not choice.projection.keeps_scores:
-        click.echo("  - the matrix is not orthonormal: full-dim scores change with it")
+        click.echo(
+            "  - it is not orthonormal: full-dim scores change with it. Whole vectors after it find "
+            f"{choice.whole_recall:.3f} of the\n    {choice.k} nearest by the model's own. An index with it, "
+            "its exact searches and its proofs are about the vectors after it"
+        )
     if target is not None:
         click.echo(f"{target}: {choice.projection}; kukla index ... --projection {target}")

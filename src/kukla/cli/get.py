@@ -38,8 +38,8 @@ def get(index_path: Path, ids: tuple[str, ...], with_vector: bool, dims: int | N
     """
     texts = read_lines("ids") if ids == ("-",) else ids
     with Index.open(index_path, read_only=True) as index:
-        documents = index.get(resolve_ids(index, texts), dim=dims)
-    with_vector = with_vector or dims is not None
+        with_vector = with_vector or dims is not None
+        documents = index.get(resolve_ids(index, texts), dim=dims, vectors=with_vector)
     for number, document in enumerate(documents):
         if as_json:
             print_json(_json(document, with_vector))

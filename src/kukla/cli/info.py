@@ -11,7 +11,7 @@ from kukla.cli.common import index_argument, json_option
 from kukla.cli.output import partition_text, print_json, print_pairs
 from kukla.cost import format_bytes
 from kukla.index import Index
-from kukla.info import IndexInfo
+from kukla.info import CHANGED, IndexInfo
 
 __all__ = ["info"]
 
@@ -53,7 +53,7 @@ def _pairs(found: IndexInfo) -> list[tuple[str, str]]:
         ("dims", ", ".join(map(str, found.nesting))),
         ("precisions", ", ".join(found.precisions)),
         ("metric", found.metric),
-        ("projection", found.projection),
+        ("projection", found.projection if found.keeps_scores else f"{found.projection}, {CHANGED}"),
         ("plan", found.plan),
         ("vectors", f"{format_bytes(found.vector_bytes)}, segments: {found.segments}"),
         *lists,

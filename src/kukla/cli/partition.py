@@ -28,7 +28,7 @@ __all__ = ["partition"]
     "--lists",
     metavar="N",
     type=click.IntRange(1, MOST_LISTS),
-    help="Default: eight times the square root of the number of documents, eight documents a list at least.",
+    help="Default: four times the square root of the number of documents, eight documents a list at least.",
 )
 @click.option(
     "--code-bytes",

@@ -34,6 +34,8 @@ from kukla.search.result import ProofReport, SearchResult
 
 __all__ = ["print_ranking", "search"]
 
+ABOUT_STORED = " (of the vectors after the index's projection, not the model's own)"
+
 Query = str | NDArray[np.floating[Any]]
 
 
@@ -98,6 +100,7 @@ def search(
     with open_with_model(index_path, model, base_url) as index:
         if isinstance(queries[0], str):
             _ = index.embedder  # loading it is no part of a query's time
+        keeps_scores = index._settings.projection.keeps_scores
         for number, query in enumerate(queries):
             result = index.search(
                 query,
@@ -111,10 +114,10 @@ def search(
                 certify=certify,
                 threads=threads,
             )
-            documents = index.get(result.ids[0].tolist())
+            documents = index.get(result.ids[0].tolist(), vectors=False)
             found_any = found_any or bool(documents)
             if as_json:
-                print_json(_json(query, result, documents))
+                print_json(_json(query, result, documents) | {"keeps_scores": keeps_scores})
                 continue
             if len(queries) > 1:
                 name = printable(query) if isinstance(query, str) else f"vector {number}"
@@ -122,7 +125,7 @@ def search(
             print_ranking(documents, result.scores[0].tolist())
             if not documents:
                 click.echo("nothing found")
-            _print_cost(result)
+            _print_cost(result, changed="" if keeps_scores else ABOUT_STORED)
     if not found_any:
         click.get_current_context().exit(NOTHING_FOUND)
 
@@ -195,9 +198,9 @@ def print_ranking(documents: Sequence[Document], scores: Sequence[float]) -> Non
             console.print(" " * indent + text, soft_wrap=True)
 
 
-def _print_cost(result: SearchResult) -> None:
+def _print_cost(result: SearchResult, changed: str) -> None:
     print_styled(
         f"{result.scanned:,} scanned, {result.rescored:,} rescored, {format_bytes(result.bytes_read)} read, "
-        f"{result.seconds * 1e3:.1f} ms, plan {result.plan}, {result.certificates()[0]}",
+        f"{result.seconds * 1e3:.1f} ms, plan {result.plan}, {result.certificates()[0]}{changed}",
         "dim",
     )

@@ -32,6 +32,9 @@ __all__ = ["train"]
 @click.option("--loss", type=click.Choice(LOSSES), help="Default: contrastive.")
 @click.option("--dims", callback=split_numbers, metavar="N,N,...", help="Prefixes to train, any order.")
 @click.option("--weights", metavar="equal|small|N,N,...", help="Of the losses, in the order of dims.")
+@click.option("--layers", is_flag=True, default=None, help="2D Matryoshka: train earlier layers as well.")
+@click.option("--keep-layers", callback=split_numbers, metavar="N,N,...",
+              help="With --layers: also write models of the first N layers.")  # fmt: skip
 @click.option("--epochs", type=float)
 @click.option("--steps", type=int, help="Instead of epochs.")
 @click.option("--batch", type=int, help="Rows a step. Default: 64.")
@@ -76,6 +79,8 @@ def train(config: Path | None, resume: bool, force: bool, as_json: bool, **optio
             rows.append([str(new["dim"]), *(f"{cell:.3f}" for cell in cells), f"{cells[1] - cells[0]:+.3f}"])
         click.echo(f"\nnDCG@10 on {name}, {found['after']['queries']:,} queries (intervals: the card)")
         print_table(["dims", "base", "trained", "change"], rows)
+    for count in sorted(ready.keep_layers):
+        click.echo(f"\n{trained.folder / f'layers-{count}'}: the first {count} of its layers as a model")
     click.echo(f"\n{trained.folder}: the model of step {trained.step:,}, its card README.md, curves.png")
 
 

@@ -14,7 +14,14 @@ from kukla.errors import InputError
 from kukla.known_models import find_known_model
 from kukla.space import Space
 
-__all__ = ["DEFAULT_MODEL", "MODEL_VARIABLE", "find_embedder", "known_models", "load_embedder"]
+__all__ = [
+    "DEFAULT_MODEL",
+    "MODEL_VARIABLE",
+    "builtin_folder",
+    "find_embedder",
+    "known_models",
+    "load_embedder",
+]
 
 DEFAULT_MODEL = "kukla-static-en-v1"
 
@@ -27,6 +34,11 @@ _MODELS = Path(__file__).parent / "models"
 def known_models() -> tuple[str, ...]:
     """Names of the models that ship with Kukla, ascending."""
     return tuple(sorted(folder.name for folder in _MODELS.iterdir() if (folder / "space.json").is_file()))
+
+
+def builtin_folder(name: str = DEFAULT_MODEL) -> Path:
+    """The folder of a model that ships with Kukla."""
+    return _MODELS / name
 
 
 def load_embedder(

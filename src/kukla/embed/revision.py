@@ -12,6 +12,7 @@ __all__ = ["folder_revision"]
 # What describes a model without changing a vector; a new sentence in a card is no new space.
 _IGNORED_NAMES = ("space.json", "license", "license.txt", "notice", "training_args.bin", "trainer_state.json")
 _IGNORED_SUFFIXES = (".md", ".png", ".jpg", ".svg", ".csv", ".html", ".log")
+_IGNORED_FOLDERS = ("checkpoint-", "layers-")  # of a training run; the others are parts of a model
 _BLOCK = 1 << 20
 
 
@@ -46,6 +47,6 @@ def folder_revision(folder: Path) -> str:
 
 def _ignored(path: Path) -> bool:
     hidden = any(part.startswith(".") for part in path.parts)
-    checkpoint = any(part.startswith("checkpoint-") for part in path.parts[:-1])
+    beside = any(part.startswith(_IGNORED_FOLDERS) for part in path.parts[:-1])
     name = path.name.lower()
-    return hidden or checkpoint or name in _IGNORED_NAMES or name.endswith(_IGNORED_SUFFIXES)
+    return hidden or beside or name in _IGNORED_NAMES or name.endswith(_IGNORED_SUFFIXES)

@@ -74,7 +74,7 @@ def _new(documents: Iterable[Document], index: Index) -> list[Document]:
     for document in documents:
         there = new.get(document.id)
         if there is None and document.id is not None and document.id in index:
-            there = index.get([document.id])[0]
+            there = index.get([document.id], vectors=False)[0]
         if there is None:
             new[document.id] = document
         elif there.text != document.text or _json(there.metadata) != _json(document.metadata):

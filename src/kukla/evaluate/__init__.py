@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from kukla.evaluate.adaptive import AdaptiveClassifier, AdaptiveResult, LinearScores, learn_thresholds
 from kukla.evaluate.curves import CurveRow, Curves, measure_curves
+from kukla.evaluate.exact import ExactResult, exact_search
 from kukla.evaluate.figure import draw_curves
 from kukla.evaluate.measures import Judge, rank_scores
 from kukla.evaluate.plans import PlanRow, measure_plans
@@ -13,10 +15,14 @@ from kukla.evaluate.runs import RunQuality, RunsQuality, evaluate_runs
 from kukla.evaluate.sizes import Storage, StorageRow, storage
 
 __all__ = [
+    "AdaptiveClassifier",
+    "AdaptiveResult",
     "CurveRow",
     "Curves",
     "ExactAnswers",
+    "ExactResult",
     "Judge",
+    "LinearScores",
     "PlanRow",
     "Quality",
     "QualityCurve",
@@ -30,6 +36,8 @@ __all__ = [
     "evaluate_quality",
     "evaluate_runs",
     "exact_answers",
+    "exact_search",
+    "learn_thresholds",
     "measure_curves",
     "measure_plans",
     "rank_scores",

@@ -16,13 +16,15 @@ from numpy.typing import NDArray
 from kukla.checks import check_count
 from kukla.cost import bytes_per_row
 from kukla.errors import InputError
+from kukla.evaluate.device import find_device
+from kukla.evaluate.exact import ExactResult, exact_plan, exact_search
 from kukla.evaluate.measures import DEFAULT_MEASURES, Judge, Qrels, few_queries, rank_scores
-from kukla.evaluate.recall import exact_plan
 from kukla.index import Index, Queries
 from kukla.plan import Plan, Stage
 from kukla.precision import Precision
 from kukla.profile.statistics import Bootstrap, Interval
 from kukla.progress import Progress
+from kukla.search.result import SearchResult
 
 __all__ = ["OnRun", "Quality", "QualityCurve", "QualityRow", "evaluate_quality"]
 
@@ -165,6 +167,7 @@ def evaluate_quality(
     plans: Iterable[Plan | str] = (),
     on_run: OnRun | None = None,
     seed: int = 0,
+    device: str = "cpu",
     threads: int = 1,
     progress: Progress | None = None,
 ) -> QualityCurve:
@@ -189,6 +192,9 @@ def evaluate_quality(
         Is given every ranking.
     seed : int
         Of the bootstrap.
+    device : str
+        Where float vectors and their prefixes are searched: see :func:`kukla.evaluate.exact_search`. The
+        rankings are the same. Codes and plans of several stages are searched by the native kernels.
     threads : int
     progress : callable, optional
         ``progress(done, total)``, in plans.
@@ -207,6 +213,7 @@ def evaluate_quality(
         Without ir_measures.
     """
     check_count(seed, what="seed", least=0)
+    find_device(device)  # says what is wrong with it before the work
     judge = Judge(qrels, measures)
     names, vectors, notes = _judged_queries(index, queries, query_ids, judge)
     notes += [*_documents_notes(index, judge, names), *few_queries(len(names))]
@@ -224,7 +231,7 @@ def evaluate_quality(
         values[plan] = {}
         # A shortlist such as @4x depends on k, so each measure is taken at its own; stages alone do not.
         for depth in sorted(set(judge.cutoffs.values()) if len(plan.stages) > 1 else {judge.depth}):
-            found = index.search(vectors, depth, plan=plan, threads=threads)
+            found = _search(index, vectors, depth, plan, device, threads)
             run = {name: rank_scores(ids) for name, ids in zip(names, found.ids.tolist(), strict=True)}
             for measure, valued in judge.values(run).items():
                 if len(plan.stages) == 1 or judge.cutoffs[measure] == depth:
@@ -252,6 +259,15 @@ def evaluate_quality(
         notes=tuple(notes),
         seed=seed,
     )
+
+
+def _search(
+    index: Index, vectors: NDArray[np.floating[Any]], depth: int, plan: Plan, device: str, threads: int
+) -> SearchResult | ExactResult:
+    stage = plan.stages[0]
+    if device == "cpu" or plan != Plan([stage]) or stage.precision != exact_plan(index).stages[0].precision:
+        return index.search(vectors, depth, plan=plan, threads=threads)
+    return exact_search(index, vectors, depth, dim=stage.dim, device=device, threads=threads)
 
 
 def _judged_queries(

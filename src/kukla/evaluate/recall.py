@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 
 from kukla.checks import check_count
 from kukla.errors import InputError
+from kukla.evaluate.exact import exact_plan, exact_search
 from kukla.index import Index, Queries
-from kukla.plan import Plan, Stage
-from kukla.precision import Precision
 
 __all__ = ["TOLERANCE", "ExactAnswers", "exact_answers", "exact_plan", "recall_at_k"]
 
@@ -87,14 +86,9 @@ def recall_at_k(
     return recalls
 
 
-def exact_plan(index: Index) -> Plan:
-    """One stage over whole vectors in the index's best precision: the truth that plans are held against."""
-    kept = index.info().precisions
-    best = Precision.FLOAT32 if Precision.FLOAT32 in kept else Precision.FLOAT16
-    return Plan([Stage(index.nesting.full, best)])
-
-
-def exact_answers(index: Index, queries: Queries, *, k: int, threads: int = 1) -> ExactAnswers:
+def exact_answers(
+    index: Index, queries: Queries, *, k: int, device: str = "cpu", threads: int = 1
+) -> ExactAnswers:
     """Search exactly, and go on below rank ``k`` while documents are tied with it.
 
     Parameters
@@ -102,6 +96,8 @@ def exact_answers(index: Index, queries: Queries, *, k: int, threads: int = 1) -
     index : Index
     queries : str, sequence of str, or array of float (n_queries, dim)
     k : int
+    device : str
+        Where to search: see :func:`kukla.evaluate.exact_search`. The answers are the same.
     threads : int
 
     Returns
@@ -111,7 +107,7 @@ def exact_answers(index: Index, queries: Queries, *, k: int, threads: int = 1) -
     documents = len(index)
     depth = min(check_count(k, what="k") + 16, documents)
     while True:
-        found = index.search(queries, max(depth, 1), plan=exact_plan(index), threads=threads)
+        found = exact_search(index, queries, max(depth, 1), device=device, threads=threads)
         wanted = min(k, found.ids.shape[1])
         tied_to_the_end = wanted > 0 and any(
             scores[-1] >= _threshold(scores, wanted) for scores in found.scores

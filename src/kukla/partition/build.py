@@ -22,7 +22,7 @@ __all__ = ["LEAST_DIM", "build", "default_lists"]
 
 LEAST_DIM = 8
 LEAST_ROWS_PER_LIST = 8
-SAMPLE_PER_LIST = 24
+SAMPLE_PER_LIST = 32
 SAMPLE_BYTES = 1 << 30
 """Of float32 vectors that centroids are trained on, at most."""
 
@@ -34,9 +34,10 @@ MOST_CODE_BYTES = 128
 
 
 def default_lists(documents: int) -> int:
-    """Eight times the square root. With more and shorter lists a query scans fewer rows for the same recall,
-    until choosing lists, and blocks of codes that are half empty, cost more than that saves."""
-    return max(1, min(round(8 * sqrt(documents)), documents // LEAST_ROWS_PER_LIST))
+    """Four times the square root. With more lists a query scans fewer rows for the same recall, but it reads
+    them in more and smaller pieces, and looks at more centroids: eight times the root was slower
+    (``docs/lists.md``)."""
+    return max(1, min(round(4 * sqrt(documents)), documents // LEAST_ROWS_PER_LIST))
 
 
 def build(

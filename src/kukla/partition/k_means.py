@@ -16,11 +16,10 @@ FEW = 512
 """Up to so many centroids are all compared with a row."""
 
 ROUNDS = 6
-LAST_ROUNDS = 3
+LAST_ROUNDS = 4
 ROWS_PER_PARENT = 256
-LOOKS = 8
-"""A row is compared with the centroids below so many parents: 97 % of rows find their nearest among 8,000
-so."""
+LOOKS = 16
+"""A row is compared with the centroids below so many parents; nearly all find the nearest so."""
 
 STEP_ROWS = 1 << 15
 

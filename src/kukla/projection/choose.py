@@ -22,7 +22,7 @@ from kukla.projection.random import random_rotation
 from kukla.projection.rotation import Linear
 from kukla.readers import VectorFile
 
-__all__ = ["KINDS", "LEARNED", "Choice", "Row", "choose_projection"]
+__all__ = ["ADAPTORS", "KINDS", "LEARNED", "Choice", "Row", "choose_projection"]
 
 KINDS = ("identity", "pca", "query-aware", "random")
 """Simplest first, which is the order in which ties are decided. ``random`` is a control, never picked."""
@@ -30,6 +30,10 @@ KINDS = ("identity", "pca", "query-aware", "random")
 LEARNED = "learned"
 """A candidate only where it is asked for: training takes minutes, and the extra ``train``."""
 
+ADAPTORS = ("adaptor", "smec")
+"""Trained candidates that change full-dim scores; only where they are asked for, like ``learned``."""
+
+_TRAINED = (LEARNED, *ADAPTORS)
 _RESAMPLES = 2000
 
 Floats = NDArray[np.float32]
@@ -64,7 +68,8 @@ class Choice:
     """What was chosen, fitted on everything there is, and the measurement behind it.
 
     ``documents`` were searched in the measurement; the candidates were fitted on all but ``unseen`` of them,
-    and on none of the ``queries``.
+    and on none of the ``queries``. ``whole_recall`` is the recall@k of whole vectors after the measured
+    candidate of this kind, against the model's own whole vectors: 1 where full-dim scores stay.
     """
 
     kind: str
@@ -77,6 +82,7 @@ class Choice:
     unseen: int
     queries: int
     reason: str
+    whole_recall: float
     notes: tuple[str, ...] = field(default=())
 
     def to_dict(self) -> dict[str, Any]:
@@ -108,8 +114,8 @@ def choose_projection(
     queries : array of float (m, dim) or VectorFile, optional
         Half of them (at most 500) are held out; the query-aware candidate sees only the others.
     kinds : iterable of str
-        Of :data:`KINDS`, or ``learned``. ``query-aware`` is left out without queries, ``identity`` is always
-        there.
+        Of :data:`KINDS`, ``learned`` or :data:`ADAPTORS`. ``query-aware`` is left out without queries,
+        ``identity`` is always there.
     given : Projection, optional
         A candidate that is there already, called ``given``.
     pick : str, optional
@@ -140,7 +146,7 @@ def choose_projection(
     InputError
         Too few vectors or queries, an unknown kind.
     MissingExtraError
-        ``learned`` without torch.
+        A trained kind without torch.
     VectorError
         NaN, all-zero rows, dims that differ.
     """
@@ -166,7 +172,7 @@ def choose_projection(
     if given is not None and given.dim_in != full:
         raise VectorError(f"the given projection takes {given.dim_in} dims, the vectors have {full}")
     chosen_dims = _check_dims(dims, min([full, *([given.dim_out] if given else [])]))
-    if LEARNED in wanted:
+    if any(kind in _TRAINED for kind in wanted):
         from kukla.train.extra import import_torch
 
         import_torch()  # missing, it is said before anything else is fitted
@@ -175,7 +181,7 @@ def choose_projection(
         candidates[kind] = (
             given
             if kind == "given" and given
-            else _fit(kind, fit, query_fit, metric, seed, progress if kind == LEARNED else None)
+            else _fit(kind, fit, query_fit, metric, seed, progress if kind in _TRAINED else None)
         )
     recalls = _best_recalls(candidates, documents, held_out, chosen_dims, k, metric)
     later_k = max(1, min(k, unseen // 4))
@@ -186,7 +192,7 @@ def choose_projection(
     kind = pick or winner
     everything = _all_queries(queries) if kind == "query-aware" else queries
     final = given if kind == "given" and given else _fit(kind, vectors, everything, metric, seed, progress)
-    if isinstance(final, Linear) and kind != LEARNED:  # which was trained for its own way of ranking
+    if isinstance(final, Linear) and kind not in _TRAINED:  # which are trained for their own way of ranking
         final = final.scored(renormalises_prefixes=candidates[kind].renormalises_prefixes)
     return Choice(
         kind=kind,
@@ -199,6 +205,7 @@ def choose_projection(
         unseen=unseen,
         queries=len(held_out),
         reason=reason,
+        whole_recall=_whole_recall(candidates[kind], documents, held_out, k, metric),
         notes=tuple(notes),
     )
 
@@ -207,7 +214,7 @@ def _check_kinds(
     kinds: Iterable[str], pick: str | None, given: bool, has_queries: bool, notes: list[str]
 ) -> list[str]:
     asked = [*kinds, *([pick] if pick else [])]
-    allowed = [*KINDS[:-1], LEARNED, KINDS[-1], *(["given"] if given else [])]
+    allowed = [*KINDS[:-1], *_TRAINED, KINDS[-1], *(["given"] if given else [])]
     for kind in asked:
         if kind not in allowed:
             raise InputError(f"unknown kind of projection {kind!r}; allowed: {', '.join(allowed)}")
@@ -252,8 +259,22 @@ def _fit(
         from kukla.train import fit_linear_head  # needs torch, which no other kind does
 
         return fit_linear_head(vectors, queries, metric=metric, seed=seed, progress=progress)
+    if kind in ADAPTORS:
+        from kukla.train import fit_adaptor, fit_smec
+
+        trained = fit_adaptor if kind == "adaptor" else fit_smec
+        return trained(vectors, queries, metric=metric, seed=seed, progress=progress)
     dim = vectors.shape[1]
     return random_rotation(dim, seed=seed) if kind == "random" else Identity(dim)
+
+
+def _whole_recall(
+    projection: Projection, documents: Floats, queries: Floats, k: int, metric: Metric
+) -> float:
+    if projection.keeps_scores:
+        return 1.0
+    found = prefix_recalls({"": projection}, documents, queries, (projection.dim_out,), k, metric)
+    return float(found[""].mean())
 
 
 def _best_recalls(

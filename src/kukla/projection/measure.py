@@ -8,10 +8,11 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from kukla.checks import normalise
 from kukla.projection.base import Projection
 from kukla.projection.held_out import Metric
 
-__all__ = ["prefix_recalls"]
+__all__ = ["as_stored", "prefix_recalls"]
 
 _TOLERANCE = 2e-6  # as in kukla.evaluate.recall: float32 sums of a few thousand products
 
@@ -32,7 +33,7 @@ def prefix_recalls(
     good = exact >= kth - _TOLERANCE * np.maximum(1.0, np.abs(kth))
     result = {}
     for kind, projection in candidates.items():
-        asked, found = projection.transform(queries), projection.transform(documents)
+        asked, found = (as_stored(projection, rows, metric) for rows in (queries, documents))
         scores = np.zeros(exact.shape, dtype=np.float32)
         squares = np.zeros(len(documents), dtype=np.float32)
         recalls = []
@@ -47,6 +48,12 @@ def prefix_recalls(
             recalls.append(np.take_along_axis(good, best, axis=1).sum(axis=1) / k)
         result[kind] = np.array(recalls)
     return result
+
+
+def as_stored(projection: Projection, rows: Floats, metric: Metric) -> Floats:
+    """Projected rows as an index of the metric stores and asks them: of length 1 again for cosine."""
+    projected = projection.transform(rows)
+    return projected if metric != "cosine" or projection.keeps_scores else normalise(projected)
 
 
 def _lengths(squares: Floats) -> Floats:

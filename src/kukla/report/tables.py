@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from kukla.calibrate.result import floor4
 from kukla.cost import format_bytes
 from kukla.evaluate.sizes import storage
+from kukla.info import CHANGED
 from kukla.report.chart import Table
 from kukla.report.facts import IndexFacts, PlanFacts, Report
 from kukla.report.plan_words import milliseconds, times
@@ -118,7 +119,7 @@ def facts_of(report: Report) -> list[tuple[str, str]]:
         ("dims", f"{space.dim:,}; prefixes {', '.join(map(str, info.nesting))}"),
         ("metric", {"cosine": "cosine", "ip": "inner product"}[info.metric]),
         ("precisions", ", ".join(info.precisions)),
-        ("projection", info.projection),
+        ("projection", info.projection if info.keeps_scores else f"{info.projection}, {CHANGED}"),
         ("on disk", disk),
         ("in memory", memory),
         ("segments", f"{info.segments:,}"),

@@ -28,7 +28,8 @@ PROBABILITY = 0.95
 class Certificate:
     """How sure one query's answer is.
 
-    ``exact``: proven to be what an exact search returns. ``probable``: at least ``recall`` with
+    ``exact``: proven to be what an exact search of the stored vectors returns; after a projection that is not
+    orthonormal (an adaptor) these are not the model's own. ``probable``: at least ``recall`` with
     ``probability``, for queries drawn as those of the calibration. ``none``: not certified.
     """
 

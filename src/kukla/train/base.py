@@ -13,7 +13,7 @@ from kukla.errors import InputError, ReadError
 from kukla.train.config import TrainConfig
 from kukla.train.extra import import_sentence_transformers
 
-__all__ = ["STATIC", "load_base", "packaged_minilm"]
+__all__ = ["STATIC", "load_base", "load_model", "packaged_minilm"]
 
 STATIC = "static"
 _MINILM = ("all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2")
@@ -36,23 +36,33 @@ def load_base(config: TrainConfig) -> Any:
     ReadError, InputError
         It cannot be loaded; what was tried is in the message.
     """
-    library = import_sentence_transformers()
     if config.base == STATIC:
-        model = _static(library, config)
+        model = _static(import_sentence_transformers(), config)
     else:
-        name = config.base
-        if name in _MINILM and not Path(name).exists():
-            name = str(packaged_minilm() or name)
-        if not Path(name).is_dir() and (name.startswith((".", "/", "~")) or name.count("/") > 1):
-            raise ReadError(f"base: {name}: no such folder")
-        try:
-            model = library.SentenceTransformer(name)
-        except Exception as error:  # whatever its parts raise: OSError, KeyError, ...
-            first = (str(error).strip().splitlines() or [""])[0][:300]
-            raise ReadError(f"base: {name}: cannot be loaded: {type(error).__name__}: {first}") from error
+        model = load_model(config.base, what="base")
     if config.max_tokens is not None and config.base != STATIC:
         model.max_seq_length = config.max_tokens
     return model
+
+
+def load_model(name: str, *, what: str) -> Any:
+    """A ``SentenceTransformer`` of a folder, of a package, or of the hub; ``what`` names it in an error.
+
+    Raises
+    ------
+    ReadError
+        It cannot be loaded; what was tried is in the message.
+    """
+    library = import_sentence_transformers()
+    if name in _MINILM and not Path(name).exists():
+        name = str(packaged_minilm() or name)
+    if not Path(name).is_dir() and (name.startswith((".", "/", "~")) or name.count("/") > 1):
+        raise ReadError(f"{what}: {name}: no such folder")
+    try:
+        return library.SentenceTransformer(name)
+    except Exception as error:  # whatever its parts raise: OSError, KeyError, ...
+        first = (str(error).strip().splitlines() or [""])[0][:300]
+        raise ReadError(f"{what}: {name}: cannot be loaded: {type(error).__name__}: {first}") from error
 
 
 def _static(library: Any, config: TrainConfig) -> Any:

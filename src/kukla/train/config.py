@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from math import isfinite
 from pathlib import Path
@@ -12,11 +13,11 @@ from kukla.checks import check_count
 from kukla.errors import InputError, ReadError
 from kukla.precision import Precision
 from kukla.train.extra import import_yaml
+from kukla.train.parts import LOSSES, DataPart, parse_parts
 from kukla.train.schedule import parse_dims, parse_weights
 
-__all__ = ["LOSSES", "TrainConfig", "read_config"]
+__all__ = ["LOSSES", "TrainConfig", "read_config", "read_keys"]
 
-LOSSES = ("contrastive", "triplet", "cosine", "cosent", "classification", "divergence")
 _CHOICES = {
     "loss": LOSSES,
     "divergence": (None, "kl", "l2", "cosine"),
@@ -45,7 +46,7 @@ class TrainConfig:
     """
 
     base: str
-    data: str
+    data: str | tuple[DataPart, ...]
     out: str
     dims: tuple[int, ...]
     loss: str = "contrastive"
@@ -58,6 +59,7 @@ class TrainConfig:
     divergence_weight: float = 1.0
     teacher: str = "base"
     layers: bool = False
+    keep_layers: tuple[int, ...] = ()
     heads: str = "own"
     mini_batch: int | None = None
     scale: float = 20.0
@@ -93,8 +95,15 @@ class TrainConfig:
             number = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
             if not number or value < least or (value == 0 and name in ("epochs", "learning_rate", "scale")):
                 raise InputError(f"{name} must be a number above {least:g}, got {value!r}")
+        if not isinstance(self.data, str):
+            object.__setattr__(self, "data", parse_parts(self.data, self.loss))
+            told = [name for name in ("columns", "label", "rows") if getattr(self, name) is not None]
+            if told:
+                raise InputError(f"{', '.join(told)}: of several files, each has its own: name them in data")
         for name in ("base", "data", "out", *_PATHS):
             value = getattr(self, name)
+            if name == "data" and isinstance(value, tuple):
+                continue
             if not (isinstance(value, str) and value) and not (value is None and name in _PATHS):
                 raise InputError(f"{name} must be a path or a name, got {value!r}")
         dims = parse_dims(self.dims)
@@ -107,12 +116,27 @@ class TrainConfig:
             raise InputError("patience needs dev: a BEIR folder that says when to stop")
         if self.layers and self.mini_batch is not None:
             raise InputError("layers and mini_batch do not go together: each replaces the forward pass")
+        for count in self.keep_layers:
+            check_count(count, what="keep_layers")
+        if len(set(self.keep_layers)) < len(self.keep_layers):
+            raise InputError(f"keep_layers: one is given twice in {', '.join(map(str, self.keep_layers))}")
+        if self.keep_layers and not self.layers:
+            raise InputError("keep_layers needs layers: true; otherwise only the last layer is trained")
         if self.loss == "divergence" and self.divergence is None:
             object.__setattr__(self, "divergence", "kl")
 
+    @property
+    def parts(self) -> tuple[DataPart, ...]:
+        """The files of ``data``, each with its loss; one, where it is one path."""
+        if isinstance(self.data, tuple):
+            return self.data
+        told = {"columns": self.columns, "label": self.label, "rows": self.rows}
+        return (DataPart(path=self.data, loss=self.loss, **told),)  # type: ignore[arg-type]
+
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        """JSON-able: tuples are lists, at any depth."""
+        found: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return found
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> TrainConfig:
@@ -127,7 +151,7 @@ class TrainConfig:
         ready: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value for key, value in given.items()
         }
-        for key in ("columns", "test", "precisions", "dims"):
+        for key in ("columns", "test", "precisions", "dims", "keep_layers"):
             if isinstance(ready.get(key), str | int):
                 ready[key] = (ready[key],)
         return cls(**ready)
@@ -143,6 +167,12 @@ def read_config(path: Path) -> dict[str, Any]:
     MissingExtraError
         Without PyYAML.
     """
+    places = ("base", "data", "out", "test", *_PATHS)
+    return read_keys(path, paths=places, numbers=tuple(_LEAST), such_as="base, data, out, dims")
+
+
+def read_keys(path: Path, *, paths: Sequence[str], numbers: Sequence[str], such_as: str) -> dict[str, Any]:
+    """The keys of a YAML file: ``paths`` and lists of them placed, ``numbers`` read, empty ones left out."""
     yaml = import_yaml()
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -151,9 +181,9 @@ def read_config(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ReadError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(found, dict):
-        raise ReadError(f"{path}: holds {type(found).__name__}; expected keys such as base, data, out, dims")
+        raise ReadError(f"{path}: holds {type(found).__name__}; expected keys such as {such_as}")
     # YAML 1.1 reads 2e-5 as a text: it wants a dot.
-    for key in _LEAST:
+    for key in numbers:
         if isinstance(found.get(key), str):
             try:
                 found[key] = float(found[key])
@@ -161,11 +191,14 @@ def read_config(path: Path) -> dict[str, Any]:
                 continue
 
     def place(value: Any) -> Any:
+        if isinstance(value, list):
+            return [place(one) for one in value]
+        if isinstance(value, dict) and "path" in value:
+            return {**value, "path": place(value["path"])}
         relative = isinstance(value, str) and value.startswith(("./", "../"))
         return str(path.parent / value) if relative else value
 
-    for key in ("base", "data", "out", *_PATHS):
-        found[key] = place(found[key]) if key in found else None
-    if isinstance(found.get("test"), list):
-        found["test"] = [place(one) for one in found["test"]]
+    for key in paths:
+        if key in found:
+            found[key] = place(found[key])
     return {key: value for key, value in found.items() if value is not None}

@@ -15,6 +15,7 @@ from kukla.progress import Progress
 from kukla.projection.fit_query_aware import query_weight
 from kukla.train.extra import import_torch
 from kukla.train.losses import contrastive, divergence, log_softmax, prefix_scores
+from kukla.train.pair_batch import draw_pairs
 from kukla.train.sample import Sample
 
 __all__ = ["Settings", "Trained", "descend", "find_temperature"]
@@ -157,35 +158,17 @@ def _loss(
         drawn = rng.choice(len(queries), min(BATCH_QUERIES, len(queries)), replace=False)
         total = (1 - share) * total + share * against_full(queries[torch.from_numpy(drawn)])
     if len(sample.pairs):
-        rows = rng.choice(len(sample.pairs), min(BATCH_QUERIES, len(sample.pairs)), replace=False)
-        asked, answers = sample.pairs[rows].T
-        # The batch for pairs: their own documents, then as many of the others.
-        columns_of = np.concatenate([np.unique(answers), np.setdiff1d(chosen, answers)])[:BATCH_DOCUMENTS]
-        batch = documents[torch.from_numpy(columns_of)]
+        pairs = draw_pairs(sample.pairs, chosen, queries=BATCH_QUERIES, documents=BATCH_DOCUMENTS, rng=rng)
+        batch = documents[torch.from_numpy(pairs.documents)]
         learned = batch @ columns
-        positives = np.searchsorted(columns_of[: len(np.unique(answers))], answers)
         total = (1 - settings.pairs_weight) * total + settings.pairs_weight * contrastive(
-            scored(queries[torch.from_numpy(asked)]),
+            scored(queries[torch.from_numpy(pairs.queries)]),
             scales,
-            torch.from_numpy(positives),
+            torch.from_numpy(pairs.positives),
             temperature=temperature,
-            hidden=torch.from_numpy(_also_relevant(sample.pairs, asked, positives, columns_of)),
+            hidden=torch.from_numpy(pairs.also_relevant),
         )
     return total
-
-
-def _also_relevant(
-    pairs: NDArray[np.int64],
-    asked: NDArray[np.int64],
-    positives: NDArray[np.int64],
-    columns: NDArray[np.int64],
-) -> NDArray[np.bool_]:
-    """Which documents of the batch are known to answer a row's query, other than its positive."""
-    hidden = np.zeros((len(asked), len(columns)), dtype=bool)
-    for row, query in enumerate(asked):
-        hidden[row] = np.isin(columns, pairs[pairs[:, 0] == query, 1])
-    hidden[np.arange(len(asked)), positives] = False
-    return hidden
 
 
 def find_temperature(sample: Sample, rng: np.random.Generator) -> float:

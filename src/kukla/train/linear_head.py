@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from kukla.checks import check_count
 from kukla.errors import InputError
 from kukla.progress import Progress
-from kukla.projection.fit_pca import fit_pca
-from kukla.projection.fit_query_aware import fit_query_aware, query_weight
+from kukla.projection.fit_query_aware import query_weight
 from kukla.projection.held_out import Metric
 from kukla.projection.moments import Moments
 from kukla.projection.rotation import Linear, Rotation
@@ -20,9 +19,9 @@ from kukla.readers import VectorFile
 from kukla.train.descent import Settings, Trained, descend
 from kukla.train.extra import import_torch
 from kukla.train.finish import complete
-from kukla.train.sample import Given, Sample, draw_sample
+from kukla.train.sample import Sample, draw_sample
 from kukla.train.schedule import check_dims
-from kukla.train.start import Start, choose_start, held_out_recall
+from kukla.train.start import Start, choose_start, fit_again, held_out_recall
 
 __all__ = ["fit_linear_head"]
 
@@ -131,14 +130,16 @@ def fit_linear_head(
 
     def measure(columns: NDArray[np.float32]) -> float:
         candidate = Linear(columns, renormalises_prefixes=cosine)
-        return held_out_recall(drawn, candidate, trained_dims, k, metric)
+        # These are the first columns of a rotation where prefixes are not renormalised: their lengths count.
+        return held_out_recall(drawn, candidate, trained_dims, k, metric if cosine else "ip")
 
     trained = descend(
         start.matrix, drawn, settings, measure, start_recall=start.recall, rng=rng, progress=progress
     )
     about = _about(drawn, start, trained, settings, metric)
     if trained.step == 0:
-        return _start_on_everything(start, vectors, queries, settings, metric, about)
+        columns = None if orthonormal else trained_dims[-1]
+        return fit_again(start, vectors, queries, metric=metric, about=about, columns=columns)
     if not orthonormal:
         return Linear(trained.columns, renormalises_prefixes=cosine, about=about)
     matrix = complete(trained.columns, trained_dims, _moments(drawn, metric))
@@ -161,27 +162,6 @@ def _about(
         "start_recall": round(start.recall, 4),
         "recall": round(max(recall for _, recall in trained.recalls), 4),
     }
-
-
-def _start_on_everything(
-    start: Start,
-    vectors: Given,
-    queries: Given | None,
-    settings: Settings,
-    metric: Metric,
-    about: dict[str, Any],
-) -> Linear:
-    """The closed form that no step improved, fitted on what was held out as well."""
-    width = vectors.shape[1]
-    matrix = np.eye(width, dtype=np.float32)
-    if start.kind == "pca":
-        matrix = fit_pca(vectors, metric=metric).matrix
-    elif start.kind == "query-aware" and queries is not None:
-        matrix = fit_query_aware(vectors, queries, metric=metric).matrix
-    renormalises = start.projection.renormalises_prefixes
-    if settings.dims[-1] == width or settings.orthonormal:
-        return Rotation(matrix, renormalises_prefixes=renormalises, about=about)
-    return Linear(matrix[:, : settings.dims[-1]], renormalises_prefixes=renormalises, about=about)
 
 
 def _moments(sample: Sample, metric: Metric) -> NDArray[np.float64]:

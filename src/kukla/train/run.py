@@ -19,6 +19,7 @@ from kukla.train.dev import Collection, read_collection
 from kukla.train.extra import import_sentence_transformers, import_torch
 from kukla.train.result import Before, write_result
 from kukla.train.schedule import parse_dims
+from kukla.train.shallow import check_layers
 
 __all__ = ["Trained", "train_model"]
 
@@ -73,9 +74,10 @@ def train_model(
     logging.disable_progress_bar()
     if config.mixed == "fp16" and not torch.cuda.is_available():
         raise InputError("mixed: fp16 needs a GPU, and there is none; bf16 and no work here")
-    examples = read_examples(
-        config.data, config.loss, columns=config.columns, label=config.label, rows=config.rows
-    )
+    examples = [
+        read_examples(part.path, part.loss, columns=part.columns, label=part.label, rows=part.rows)
+        for part in config.parts
+    ]
     dev = None if config.dev is None else read_collection(config.dev)
     tests = [read_collection(one) for one in config.test]
     set_seed(config.seed)
@@ -83,14 +85,16 @@ def train_model(
         model = load_base(config)
     width = _width(model)
     dims = parse_dims(config.dims, width)
+    if config.layers:
+        check_layers(model, config.keep_layers)
     folder = RunFolder(Path(config.out))
-    told = config.to_dict() | {"data_fingerprint": examples.fingerprint}
+    told = config.to_dict() | {"data_fingerprint": "+".join(one.fingerprint for one in examples)}
     checkpoint = folder.open(told, resume=resume, force=force)
     if resume:
         say(f"resumed at {checkpoint.name if checkpoint else 'step 0: there is no whole checkpoint'}")
     say(
-        f"{len(examples):,} rows of {', '.join(examples.names)}; {width} dims, trained: "
-        + ", ".join(map(str, dims))
+        "; ".join(f"{len(one):,} rows of {', '.join(one.names)}" for one in examples)
+        + f"; {width} dims, trained: {', '.join(map(str, dims))}"
     )
     if width not in dims:
         say(f"the whole {width} dims are not among those trained: whole vectors may get worse")
@@ -127,7 +131,7 @@ def _descend(
     config: TrainConfig,
     folder: RunFolder,
     model: Any,
-    examples: Examples,
+    examples: list[Examples],
     dev: Collection | None,
     checkpoint: Path | None,
     watch: Callable[[Curves], None] | None,
@@ -137,21 +141,24 @@ def _descend(
     from sentence_transformers import SentenceTransformerTrainingArguments
     from transformers import EarlyStoppingCallback
 
-    from kukla.train.build import build_loss
+    from kukla.train.build import build_losses
     from kukla.train.trainer import CORE_FILE, DevEvaluator, NestedTrainer, Recorder
 
-    loss, nested = build_loss(config, model, len(examples.classes))
-    columns: dict[str, Any] = {f"text_{place}": column for place, column in enumerate(examples.columns)}
-    if examples.labels is not None:
-        columns["label"] = examples.labels
+    losses, nested = build_losses(config, model, [len(one.classes) for one in examples])
+    tables = [datasets.Dataset.from_dict(_columns(one)) for one in examples]
+    # The names tell the trainer whose loss a batch goes through.
+    names = [f"file_{number}" for number in range(1, len(tables) + 1)]
+    core = torch.nn.ModuleDict(
+        {name: one.core for name, one in zip(names, nested, strict=True) if one.core is not None}
+    )
     curves = Curves.read(folder.curves, config.dims)
     if checkpoint is None:
         curves.until(0)
     else:
         curves.until(int(checkpoint.name.rpartition("-")[2]))
-        if nested.core is not None:
-            nested.core.load_state_dict(torch.load(checkpoint / CORE_FILE, weights_only=True))
-    contrastive = config.loss == "contrastive"
+        if len(core):
+            core.load_state_dict(torch.load(checkpoint / CORE_FILE, weights_only=True))
+    contrastive = any(part.loss == "contrastive" for part in config.parts)
     arguments = SentenceTransformerTrainingArguments(
         output_dir=str(folder.checkpoints),
         num_train_epochs=config.epochs,
@@ -182,15 +189,17 @@ def _descend(
         disable_tqdm=True,
     )
     callbacks: list[Any] = [
-        Recorder(curves, folder, nested, draw=find_spec("matplotlib") is not None, watch=watch)
+        Recorder(curves, folder, nested[0], core, draw=find_spec("matplotlib") is not None, watch=watch)
     ]
     if config.patience is not None:
         callbacks.append(EarlyStoppingCallback(config.patience))
     trainer = NestedTrainer(
         model=model,
         args=arguments,
-        train_dataset=datasets.Dataset.from_dict(columns),
-        loss=loss,
+        train_dataset=tables[0]
+        if len(tables) == 1
+        else datasets.DatasetDict(zip(names, tables, strict=True)),
+        loss=losses[0] if len(tables) == 1 else dict(zip(names, losses, strict=True)),
         evaluator=None if dev is None else DevEvaluator(dev, tuple(config.dims), config.batch),
         callbacks=callbacks,
     )
@@ -199,16 +208,22 @@ def _descend(
     trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     best = trainer.state.best_model_checkpoint
-    if best and nested.core is not None:
-        nested.core.load_state_dict(torch.load(Path(best) / CORE_FILE, weights_only=True))
-    if nested.core is not None:
+    if best and len(core):
+        core.load_state_dict(torch.load(Path(best) / CORE_FILE, weights_only=True))
+    if len(core):
         from safetensors.torch import save_file
 
-        save_file(nested.core.state_dict(), str(folder.out / "heads.safetensors"))
+        heads = core[names[0]] if len(names) == 1 else core
+        save_file(heads.state_dict(), str(folder.out / "heads.safetensors"))
     if find_spec("matplotlib") is not None:
         draw_training(curves, folder.figure)
     step = int(Path(best).name.rpartition("-")[2]) if best else int(trainer.state.global_step)
     return curves, step
+
+
+def _columns(examples: Examples) -> dict[str, Any]:
+    columns: dict[str, Any] = {f"text_{place}": column for place, column in enumerate(examples.columns)}
+    return columns if examples.labels is None else columns | {"label": examples.labels}
 
 
 @contextmanager

@@ -36,6 +36,8 @@ class SentenceLoss(CachedLossMixin, torch.nn.Module):  # type: ignore[misc, name
         memory does not grow with the batch; the numbers are those of the whole batch. Not for static models.
     teacher : SentenceTransformer, optional
         Its similarities are the target of a divergence, instead of those of the model's own whole vectors.
+    sums : dict, optional
+        Where the loss of each dim is added up, to share between losses; empty to begin with.
 
     Raises
     ------
@@ -44,7 +46,13 @@ class SentenceLoss(CachedLossMixin, torch.nn.Module):  # type: ignore[misc, name
     """
 
     def __init__(
-        self, model: Any, nested: Nested, *, mini_batch_size: int | None = None, teacher: Any = None
+        self,
+        model: Any,
+        nested: Nested,
+        *,
+        mini_batch_size: int | None = None,
+        teacher: Any = None,
+        sums: dict[int, tuple[Tensor, int]] | None = None,
     ) -> None:
         super().__init__()
         if mini_batch_size is not None and has_static_embedding_input(model):
@@ -58,7 +66,7 @@ class SentenceLoss(CachedLossMixin, torch.nn.Module):  # type: ignore[misc, name
             teacher.eval().requires_grad_(False)
         self._teacher = (teacher,)  # in a tuple it is no submodule: not trained, not saved
         self._targets: Sequence[Tensor] | None = None
-        self._sums: dict[int, tuple[Tensor, int]] = {}
+        self._sums: dict[int, tuple[Tensor, int]] = {} if sums is None else sums
 
     def forward(self, sentence_features: Iterable[dict[str, Tensor]], labels: Tensor | None) -> Tensor:
         """The weighted loss of one batch, a scalar."""

@@ -68,9 +68,16 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
     """Keeps and draws the curves, and completes checkpoints: parameters of the loss, then the marker."""
 
     def __init__(
-        self, curves: Curves, folder: RunFolder, loss: SentenceLoss, *, draw: bool, watch: Watch | None
+        self,
+        curves: Curves,
+        folder: RunFolder,
+        loss: SentenceLoss,
+        core: Any,
+        *,
+        draw: bool,
+        watch: Watch | None,
     ) -> None:
-        self.curves, self.folder, self.loss = curves, folder, loss
+        self.curves, self.folder, self.loss, self.core = curves, folder, loss, core
         self.draw, self.watch = draw, watch
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -92,8 +99,8 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """The trainer's files are written: now the checkpoint counts."""
         checkpoint = self.folder.checkpoints / f"checkpoint-{state.global_step}"
-        if self.loss.core is not None:  # the trainer saves the model, not what belongs to its loss
-            torch.save(self.loss.core.state_dict(), checkpoint / CORE_FILE)
+        if len(self.core):  # the trainer saves the model, not what belongs to its losses
+            torch.save(self.core.state_dict(), checkpoint / CORE_FILE)
         for path in checkpoint.rglob("*"):
             if path.is_file():
                 with path.open("rb") as stream:

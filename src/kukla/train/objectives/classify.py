@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from kukla.checks import check_count
 from kukla.errors import InputError
 from kukla.train.extra import import_torch
@@ -48,6 +51,18 @@ class NestedHeads(torch.nn.Module):  # type: ignore[misc, name-defined]
             raise InputError(f"there is no head for {dim} dims; trained are {', '.join(map(str, self.dims))}")
         head = self.heads[str(self.dims[-1] if self.shared else dim)]
         return torch.nn.functional.linear(prefix, head.weight[:, :dim], head.bias)
+
+    def arrays(self) -> dict[int, tuple[NDArray[np.float32], NDArray[np.float32]]]:
+        """A weight ``(classes, dim)`` and a bias ``(classes,)`` for each dim, float32, copied.
+
+        What :class:`kukla.evaluate.LinearScores` takes: classifying needs no torch.
+        """
+        found = {}
+        for dim in self.dims:
+            head = self.heads[str(self.dims[-1] if self.shared else dim)]
+            weight, bias = (one.detach().cpu().numpy().astype(np.float32) for one in (head.weight, head.bias))
+            found[dim] = (weight[:, :dim].copy(), bias.copy())
+        return found
 
 
 class Classification(torch.nn.Module):  # type: ignore[misc, name-defined]

@@ -1,10 +1,11 @@
-"""float32 token vectors to int8 rows with one float32 scale each, and the folder that ships."""
+"""float32 token vectors to int8 rows with one float32 scale each, and the folder that ``static:`` loads."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,12 +28,13 @@ def quantise_rows(vectors: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArr
 
 
 def write_model(
-    folder: Path, *, name: str, pieces: Path, vectors: NDArray[np.float32], trained_dims: tuple[int, ...]
+    folder: Path, *, name: str, pieces: Path, vectors: NDArray[np.float32], trained_dims: Sequence[int]
 ) -> StaticEmbedder:
     """Write the model files and ``space.json`` with the int8 model's canaries; return what a user loads."""
     folder.mkdir(parents=True, exist_ok=True)
     rows, scales = quantise_rows(vectors)
-    shutil.copyfile(pieces, folder / "pieces.model")
+    if pieces.resolve() != (folder / "pieces.model").resolve():
+        shutil.copyfile(pieces, folder / "pieces.model")
     np.save(folder / "vectors.npy", rows)
     np.save(folder / "scales.npy", scales)
     space = Space(

@@ -1,27 +1,32 @@
 """Nested losses: a mean over the trained dims of the same loss on the renormalised prefix.
 
 That is Matryoshka representation learning with equal weights (Kusupati et al. 2022, arXiv:2205.13147,
-equation 1).
+equation 1). Unlike :class:`kukla.train.objectives.InBatch` these know what is no negative, and ask both ways.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
 
-from .data import Pair
+from kukla.train.extra import import_torch
 
-__all__ = ["contrastive_loss", "false_negatives", "prefix", "similarity_loss"]
+torch = import_torch("distilling a model")
+functional = torch.nn.functional
+
+__all__ = ["contrastive_loss", "prefix", "same_heads", "similarity_loss"]
+
+Tensor = Any
+
+_NEVER = -1e4
 
 
 def prefix(x: Tensor, dim: int) -> Tensor:
     """The first ``dim`` coordinates of each row, L2-renormalised."""
-    return F.normalize(x[:, :dim], dim=1)
+    return functional.normalize(x[:, :dim], dim=1)
 
 
 def contrastive_loss(
@@ -31,8 +36,9 @@ def contrastive_loss(
     target = torch.arange(len(queries))
     loss = queries.new_zeros(())
     for dim in dims:
-        scores = (scale * prefix(queries, dim) @ prefix(documents, dim).T).masked_fill(false, -1e4)
-        loss = loss + 0.5 * (F.cross_entropy(scores, target) + F.cross_entropy(scores.T, target))
+        scores = (scale * prefix(queries, dim) @ prefix(documents, dim).T).masked_fill(false, _NEVER)
+        both = functional.cross_entropy(scores, target) + functional.cross_entropy(scores.T, target)
+        loss = loss + 0.5 * both
     return loss / len(dims)
 
 
@@ -43,18 +49,16 @@ def similarity_loss(student: Tensor, teacher: Tensor, dims: Sequence[int], scale
     freely.
     """
     itself = torch.eye(len(student), dtype=torch.bool)
-    wanted = F.softmax((scale * teacher @ teacher.T).masked_fill(itself, -1e4), dim=1)
+    wanted = functional.softmax((scale * teacher @ teacher.T).masked_fill(itself, _NEVER), dim=1)
     loss = student.new_zeros(())
     for dim in dims:
         x = prefix(student, dim)
-        loss = loss + F.kl_div(
-            F.log_softmax((scale * x @ x.T).masked_fill(itself, -1e4), dim=1), wanted, reduction="batchmean"
-        )
+        found = functional.log_softmax((scale * x @ x.T).masked_fill(itself, _NEVER), dim=1)
+        loss = loss + functional.kl_div(found, wanted, reduction="batchmean")
     return loss / len(dims)
 
 
-def false_negatives(heads: NDArray[np.int64], pairs: list[Pair]) -> Tensor:
+def same_heads(heads: NDArray[np.int64], asked: NDArray[np.bool_]) -> Tensor:
     """Mark (n, n) documents of the same head as a query that *is* a head: they answer it just as well."""
     head = torch.from_numpy(heads)
-    asks_head = torch.tensor([p.is_head for p in pairs])
-    return ((head[:, None] == head[None, :]) & asks_head[:, None]).fill_diagonal_(False)
+    return ((head[:, None] == head[None, :]) & torch.from_numpy(asked)[:, None]).fill_diagonal_(False)

@@ -1,0 +1,1 @@
+"""Adaptors on frozen vectors beside PCA and the learned rotation, on judged collections."""

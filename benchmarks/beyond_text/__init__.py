@@ -1,0 +1,1 @@
+"""The nested objective on images and plain features: see `__main__.py`."""
