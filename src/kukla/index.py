@@ -387,7 +387,7 @@ class Index:
         threads: int = 1,
         progress: Progress | None = None,
     ) -> None:
-        """Cut the index into lists, for plans that begin with ``pq4``: see :func:`kukla.partition.build.build`.
+        """Cut the index into lists, for plans that begin with ``pq4``: see ``docs/lists.md``.
 
         From then on what is added goes into lists too. A partition that is there is replaced.
 

@@ -80,7 +80,9 @@ class Stage:
         if self.oversampling is not None:
             object.__setattr__(self, "oversampling", check_oversampling(self.oversampling))
         if self.probes is not None and self.precision is not Precision.PQ4:
-            raise PlanError(f"only pq4 stages look into lists; {self.precision.value} has no probes, got {self.probes}")
+            raise PlanError(
+                f"only pq4 stages look into lists; {self.precision.value} has no probes, got {self.probes}"
+            )
 
     @property
     def bits_per_vector(self) -> int:
@@ -248,7 +250,7 @@ class Plan:
             if stage.precision not in precisions and stage.precision is Precision.PQ4:
                 raise PlanError(f"stage {stage}: the index has no lists; make them with its partition()")
             if stage.precision not in precisions:
-                allowed = ", ".join(precision.value for precision in precisions)
+                allowed = ", ".join(kept.value for kept in precisions if kept is not Precision.PQ4)
                 raise PlanError(
                     f"stage {stage}: the index keeps no {stage.precision.value}; it keeps: {allowed}"
                 )

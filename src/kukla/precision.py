@@ -33,6 +33,7 @@ from kukla.errors import InputError, VectorError
 
 __all__ = [
     "QUERY_CODE_MAX",
+    "VECTOR_PRECISIONS",
     "Precision",
     "Quantized",
     "binary_from_sentence_transformers",
@@ -79,10 +80,13 @@ class Precision(StrEnum):
     @classmethod
     def parse(cls, name: str) -> Precision:
         """The precision of this name that any vector can have, or an ``InputError`` that lists the names."""
-        allowed = [precision for precision in cls if precision is not cls.PQ4]
-        if name not in allowed:
-            raise InputError(f"unknown precision {name!r}; allowed: {', '.join(allowed)}")
+        if name not in VECTOR_PRECISIONS:
+            raise InputError(f"unknown precision {name!r}; allowed: {', '.join(VECTOR_PRECISIONS)}")
         return cls(name)
+
+
+VECTOR_PRECISIONS = tuple(precision for precision in Precision if precision is not Precision.PQ4)
+"""What any vector can have; ``pq4`` is relative to the lists of an index."""
 
 
 def pack_signs(vectors: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:

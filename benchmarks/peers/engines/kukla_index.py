@@ -20,7 +20,7 @@ import numpy as np
 
 from benchmarks.peers.engines.base import Engine, Floats, Ids, Params, Shape
 
-__all__ = ["ENGINE", "KuklaIndex", "float_ranges", "partition", "plans"]
+__all__ = ["ENGINE", "KuklaIndex", "float_ranges", "plans"]
 
 CERTIFY = "certify"
 FIT_ROWS = 100_000
@@ -92,7 +92,8 @@ class KuklaIndex(Engine):
     @staticmethod
     def searches(shape: Shape, build: Params) -> list[Params]:
         flat = [*plans(tuple(build["nesting"])), CERTIFY]
-        return [{"plan": plan} for plan in (list_plans(shape.dim, build["lists"]) if build["lists"] else flat)]
+        chosen = list_plans(shape.dim, build["lists"]) if build["lists"] else flat
+        return [{"plan": plan} for plan in chosen]
 
     def build(self, base: Floats, folder: Path, build: Params, threads: int) -> None:
         from kukla import Index

@@ -164,8 +164,10 @@ def generate(index: Index, ranks: dict[Stage, Ranks], k: int, prices: Prices) ->
             plan = Plan([_keep(first, size), final])
             yield candidate(plan, lambda d, size=size, tables=tables: tables[size // d])  # type: ignore[misc]
         for second, order in ranks.items():
+            if second.precision is Precision.PQ4:
+                continue  # only a first stage looks into lists
             if second.bits_per_vector <= first.bits_per_vector or second.dim < first.dim:
-                continue  # so pq4 stages, which are as wide as can be, are never second
+                continue
             for wide, narrow in product(sizes[::2], sizes[::2]):
                 # A second stage that drops less than half is not worth its reading.
                 if 2 * narrow <= wide and tables[wide] >= LEAST_RECALL:

@@ -56,9 +56,11 @@ class Prices:
         for number, stage in enumerate(plan.stages):
             if stage.precision is Precision.PQ4:
                 cost = self._first(stage)
-                moved += cost.bytes_read
-                operations += cost.operations
-                scored = min(stage.kept(self._k), cost.scored)
+                scored = min(stage.kept(self._k), self._documents)
+                # As many lists are looked into as hold what is kept.
+                more = max(0, scored - cost.scored) * cost.bytes_per_vector
+                moved += cost.bytes_read + more
+                operations += cost.operations + 2 * more  # two groups a byte
                 continue
             row = self._row(stage)
             moved += scored * (row.touched if number else row.scanned)
@@ -80,7 +82,7 @@ class Prices:
         return self._documents * self.bytes_per_vector(plan)
 
     def _first(self, stage: Stage) -> StageCost:
-        """The cost of a stage that looks into lists; it does not depend on how many it keeps."""
+        """The cost of looking into as many lists as a stage says."""
         alone = replace(stage, keep=None)
         if alone not in self._lists:
             self._lists[alone] = self._index.explain(Plan([alone]), k=self._k).stages[0]

@@ -133,7 +133,11 @@ def _changes(index: Index, entry: Entry) -> list[str]:
     """What can be told without searching."""
     now = key_of(index)
     ignored = {"kukla"}
-    if all(stage.precision is not Precision.PQ4 for row in entry.calibration.frontier for stage in row.plan.stages):
+    if all(
+        stage.precision is not Precision.PQ4
+        for row in entry.calibration.frontier
+        for stage in row.plan.stages
+    ):
         ignored.add("lists")
     then = {"lists": "none"} | dict(entry.key)  # keys had no lists at first
     reasons = [

@@ -25,6 +25,13 @@ Array = npt.NDArray[Any]
 F32 = npt.NDArray[np.float32]
 
 
+def group_widths(ends: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+    """How many dims each group has, from where groups end."""
+    widths = ends.astype(np.int64)
+    widths[1:] -= ends[:-1].astype(np.int64)
+    return widths
+
+
 def nibble_codes(
     values: F32, ends: npt.NDArray[np.uint64], books: F32, halves: F32, *, threads: int = 1
 ) -> npt.NDArray[np.uint8]:
@@ -85,15 +92,15 @@ def nibble_stretches(
     Returns
     -------
     uint8 (n,)
-        ``|row|^2 / <row, codewords>`` in steps of 1/64, rounded, from 0.5 to 255/64; 1 where there is nothing to
-        stretch.
+        ``|row|^2 / <row, codewords>`` in steps of 1/64, rounded, from 0.5 to 255/64; 1 where there is
+        nothing to stretch.
     """
     stretched = np.empty(len(values), dtype=np.uint8)
     if active() != "numpy":
         dispatch.native.nibble_stretches(values, codes, ends, books, threads, stretched)
         return stretched
     nibbles = np.stack([codes & 15, codes >> 4], axis=2).reshape(len(codes), len(ends))
-    chosen = np.repeat(nibbles, np.diff(ends.astype(np.int64), prepend=0), axis=1)
+    chosen = np.repeat(nibbles, group_widths(ends), axis=1)
     words = books[np.arange(len(books)), chosen].astype(np.float64)
     rows = values.astype(np.float64)
     squares, dots = np.einsum("ij,ij->i", rows, rows), np.einsum("ij,ij->i", rows, words)

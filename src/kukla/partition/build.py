@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kukla.checks import check_count
-from kukla.errors import InputError
+from kukla.errors import InputError, WriteError
+from kukla.partition.codebooks import CODEWORDS
 from kukla.partition.train import train_partition
 from kukla.progress import Progress
 
@@ -25,13 +26,17 @@ SAMPLE_PER_LIST = 32
 SAMPLE_BYTES = 1 << 30
 """Of float32 vectors that centroids are trained on, at most."""
 
+LONGEST = 1e18
+"""Dot products of longer vectors are beyond float32."""
+
 MOST_LISTS = 1 << 20
 MOST_CODE_BYTES = 128
 
 
 def default_lists(documents: int) -> int:
-    """Four times the square root. With more lists a query scans fewer rows for the same recall, but it reads them in
-    more and smaller pieces, and looks at more centroids: eight times the root was slower (``docs/lists.md``)."""
+    """Four times the square root. With more lists a query scans fewer rows for the same recall, but it reads
+    them in more and smaller pieces, and looks at more centroids: eight times the root was slower
+    (``docs/lists.md``)."""
     return max(1, min(round(4 * sqrt(documents)), documents // LEAST_ROWS_PER_LIST))
 
 
@@ -66,6 +71,8 @@ def build(
     seed = check_count(seed, what="seed", least=0)
     if code_bytes % 2:
         raise InputError(f"code_bytes must be even, got {code_bytes}")
+    if store.catalog.read_only:  # not only after having trained
+        raise WriteError(f"{store.folder} was opened read-only")
     view = store.current()
     if lists is not None:
         lists = check_count(lists, what="lists", least=0, most=MOST_LISTS)
@@ -73,15 +80,23 @@ def build(
         store.partition(None)
         return
     if settings.nesting.full < LEAST_DIM:
-        raise InputError(f"lists need vectors of at least {LEAST_DIM} dims, these have {settings.nesting.full}")
-    wanted = default_lists(view.count) if lists is None else lists
-    if view.count < LEAST_ROWS_PER_LIST * wanted:
         raise InputError(
-            f"{view.count:,} documents are too few for {wanted:,} lists: at least {LEAST_ROWS_PER_LIST} a list are needed"
+            f"lists need vectors of at least {LEAST_DIM} dims, these have {settings.nesting.full}"
+        )
+    wanted = default_lists(view.count) if lists is None else lists
+    if view.count < max(LEAST_ROWS_PER_LIST * wanted, CODEWORDS):
+        raise InputError(
+            f"{view.count:,} documents are too few for {wanted:,} lists: at least {LEAST_ROWS_PER_LIST} a "
+            f"list are needed, and {CODEWORDS} in all"
         )
     if queries is not None and not len(queries):
         queries = None
     rows = _sample(view, wanted, np.random.default_rng(seed))
+    longest = float(np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64).max()))
+    if longest > LONGEST:
+        raise InputError(
+            f"lists need vectors of a length of at most {LONGEST:g}, there is one of {longest:.3g}"
+        )
     made = train_partition(
         rows,
         lists=wanted,

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kukla import kernels
+from kukla.kernels.partition import group_widths
 
 __all__ = ["CODEWORDS", "train_codebooks", "weighted_codewords"]
 
@@ -52,8 +53,8 @@ def train_codebooks(values: F32, weights: F32, ends: NDArray[np.uint64], rng: np
     """
     books = np.ascontiguousarray(values[rng.choice(len(values), CODEWORDS, replace=False)].T)
     starts = np.concatenate([[0], ends[:-1].astype(np.int64)])
-    group_of = np.repeat(np.arange(len(ends)), np.diff(ends.astype(np.int64), prepend=0))
-    alone = np.flatnonzero(np.diff(ends.astype(np.int64), prepend=0) == 1)
+    group_of = np.repeat(np.arange(len(ends)), group_widths(ends))
+    alone = np.flatnonzero(group_widths(ends) == 1)
     # One dim has quantiles to start from.
     shares = (np.arange(CODEWORDS) + 0.5) / CODEWORDS
     books[starts[alone]] = np.quantile(values[:, starts[alone]], shares, axis=0).T

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 __all__ = ["choose_groups"]
 
 DISTORTION = {1: 0.0115, 2: 0.11, 4: 0.32, 8: 0.55, 16: 0.74, 32: 0.86}
-"""What is left of the variance of so many normal variables that share sixteen codewords: for one, Max (1960); for
-more, k-means on drawn ones."""
+"""What is left of the variance of so many normal variables that share sixteen codewords: for one, Max
+(1960); for more, k-means on drawn ones."""
 
 
 def choose_groups(costs: NDArray[np.float64], groups: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -94,8 +94,8 @@ class Nearest:
 def k_means(rows: F32, count: int, rng: np.random.Generator, *, progress: Progress | None = None) -> F32:
     """Centroids ``(count, dim)`` of rows ``(n, dim)``, from rows drawn by ``rng``.
 
-    Many centroids are found in two steps: k-means into about the root of ``count`` parts, k-means inside each,
-    and then rounds over all.
+    Many centroids are found in two steps: k-means into about the root of ``count`` parts, k-means inside
+    each, and then rounds over all.
     """
     if len(rows) < count:
         raise ValueError(f"{len(rows)} rows cannot be cut into {count} lists")

@@ -1,7 +1,7 @@
 """The lists of one segment: which rows are in each, and their codes in blocks.
 
-They are made from the segment's vectors, in a file of their own beside it: ``docs/format.md``. Without that file
-the segment is searched all the same, by scanning it.
+They are made from the segment's vectors, in a file of their own beside it: ``docs/format.md``. Without that
+file the segment is searched all the same, by scanning it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LEAST_ROWS = 1024
 """A segment with fewer rows has no lists: scanning it costs less than a file more."""
 
 CODED_ROWS_PER_LIST = 8
-"""Where lists are shorter on average, codes are mostly filling: rows are then scored by what the segment keeps."""
+"""Where lists are shorter on average, codes are mostly filling: rows are scored by what the segment keeps."""
 
 STEP_ROWS = 1 << 16
 
@@ -54,9 +54,10 @@ class SegmentLists:
     blocks : ndarray of uint64, shape (lists + 1,)
         With codes: of each list's first block. Else empty.
     codes : ndarray of uint8, shape (blocks, code bytes + 6, 32)
-        A block is 32 rows of one list; the last one of a list is filled with zeros. Line p < code bytes holds byte p
-        of their codes, the next line their stretches, the next four their numbers (little-endian uint32, ascending
-        inside a list), the first byte of the last line the largest stretch in the list.
+        A block is 32 rows of one list; the last one of a list is filled with zeros. Line p < code bytes
+        holds byte p of their codes, the next line their stretches, the next four their numbers
+        (little-endian uint32, ascending inside a list), the first byte of the last line the largest stretch
+        in the list.
     """
 
     def __init__(self, path: Path, partition: Partition, rows: int) -> None:
@@ -71,8 +72,8 @@ class SegmentLists:
             self._check(partition, rows)
         except (KeyError, ValueError, IndexError) as error:
             raise ForeignFileError(
-                f"{path} holds no lists of this partition ({error}); it is made from the segment: remove the file, and "
-                "partition the index again"
+                f"{path} holds no lists of this partition ({error}); it is made from the segment: remove the "
+                "file, and partition the index again"
             ) from None
 
     @property
@@ -86,7 +87,7 @@ class SegmentLists:
         if not self.coded:
             return self.rows[begin:end].astype(np.int64)
         lines = np.ascontiguousarray(self.blocks_of(number)[:, 1 - TAIL_LINES : -1])
-        return lines.reshape(len(lines), -1).view("<u4").reshape(-1)[: end - begin].astype(np.int64)
+        return lines.reshape(-1).view("<u4")[: end - begin].astype(np.int64)  # of no blocks too
 
     def stretches_of(self, number: int) -> NDArray[np.uint8]:
         """The stretches of the rows of one list."""
@@ -103,14 +104,21 @@ class SegmentLists:
             raise ValueError(f"offsets {self.offsets.dtype.str} {self.offsets.shape}, lists {lists}")
         if int(self.offsets[0]) != 0 or (counts < 0).any() or int(self.offsets[-1]) != rows:
             raise ValueError(f"offsets do not rise from 0 to {rows}")
-        if self.codes.dtype.str != "|u1" or self.codes.shape[1:] != (partition.code_bytes + TAIL_LINES, BLOCK_ROWS):
+        if self.codes.dtype.str != "|u1" or self.codes.shape[1:] != (
+            partition.code_bytes + TAIL_LINES,
+            BLOCK_ROWS,
+        ):
             raise ValueError(f"codes {self.codes.dtype.str} {self.codes.shape}")
         if self.rows.dtype.str != "<u4" or self.rows.shape != (0 if self.coded else rows,):
             raise ValueError(f"rows {self.rows.dtype.str} {self.rows.shape}, the segment has {rows}")
         if not self.coded:
             return
         blocks = np.concatenate([[0], np.cumsum(-(-counts // BLOCK_ROWS))])
-        if self.blocks.dtype.str != "<u8" or not np.array_equal(self.blocks, blocks) or blocks[-1] != len(self.codes):
+        if (
+            self.blocks.dtype.str != "<u8"
+            or not np.array_equal(self.blocks, blocks)
+            or blocks[-1] != len(self.codes)
+        ):
             raise ValueError("blocks do not fit the offsets")
 
 
@@ -139,7 +147,9 @@ def write_lists(
     sizes = np.bincount(lists, minlength=partition.lists)
     offsets = np.concatenate([[0], np.cumsum(sizes)])
     order = np.argsort(lists, kind="stable")
-    blocks = np.concatenate([[0], np.cumsum(-(-sizes // BLOCK_ROWS))]) if coded else np.empty(0, dtype=np.int64)
+    blocks = (
+        np.concatenate([[0], np.cumsum(-(-sizes // BLOCK_ROWS))]) if coded else np.empty(0, dtype=np.int64)
+    )
     total = int(blocks[-1]) if coded else 0
     # The place of each row, in the order of lists: lists begin with a new block.
     place = np.arange(count) + np.repeat(blocks[:-1] * BLOCK_ROWS - offsets[:-1], sizes) if coded else None

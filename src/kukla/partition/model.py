@@ -1,18 +1,20 @@
 """Partition: centroids that cut an index into lists, and codebooks for what is left of a row there.
 
-A row ``x`` belongs to the list of its nearest centroid ``c``. Its code stands for the residual ``x - c``: dims are
-put into groups, and of each group the nearest of sixteen codewords is kept, four bits (product quantisation, Jégou,
-Douze and Schmid, TPAMI 2011). A query's score is estimated as ``<q, c> + sum over groups of <q, codeword>``, from
-tables that fit in registers (:mod:`kukla.kernels.partition`).
+A row ``x`` belongs to the list of its nearest centroid ``c``. Its code stands for the residual ``x - c``:
+dims are put into groups, and of each group the nearest of sixteen codewords is kept, four bits (product
+quantisation, Jégou, Douze and Schmid, TPAMI 2011). A query's score is estimated as ``<q, c> + sum over
+groups of <q, codeword>``, from tables that fit in registers (:mod:`kukla.kernels.partition`).
 
-Codewords are means, so they are shorter than what they stand for, and rows that lie in the direction of the query,
-which are those it looks for, are underestimated most. So the sum is stretched by ``|x - c|^2 / <x - c, code>``, a
-byte a row: the estimate is then right for a query in the direction of the residual (the factor of RaBitQ, Gao and
-Long, arXiv 2405.12497). A shortlist finds as much with half as many candidates (``docs/lists.md``).
+Codewords are means, so they are shorter than what they stand for, and rows that lie in the direction of the
+query, which are those it looks for, are underestimated most. So the sum is stretched by ``|x - c|^2 / <x -
+c, code>``, a byte a row: the estimate is then right for a query in the direction of the residual (the factor
+of RaBitQ, Gao and Long, arXiv 2405.12497). A shortlist finds as much with half as many candidates
+(``docs/lists.md``).
 
-Groups are not equally wide. Dims that matter much, by the variance of their residuals and the weight that queries
-give them, are alone or in pairs; dims that matter little share their four bits with seven or thirty-one others
-(after SAQ, Li et al., arXiv 2509.12086, which gives bits to segments of dims in the same way).
+Groups are not equally wide. Dims that matter much, by the variance of their residuals and the weight that
+queries give them, are alone or in pairs; dims that matter little share their four bits with seven or
+thirty-one others (after SAQ, Li et al., arXiv 2509.12086, which gives bits to segments of dims in the same
+way).
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from numpy.typing import NDArray
 
 from kukla import kernels
 from kukla.errors import ForeignFileError
+from kukla.kernels.partition import group_widths
 from kukla.partition.codebooks import CODEWORDS, weighted_codewords
 from kukla.partition.k_means import Nearest
 
@@ -41,7 +44,7 @@ MORE = 16
 """A query that looks into p lists compares the centroids of p + p / 2 + 16 as a whole."""
 
 NEAR_DIMS = 256
-"""So many dims decide which centroid is nearest to a row: the first of a nested or rotated vector say most about it."""
+"""So many dims decide which centroid is nearest to a row: the first of nested or rotated ones say most."""
 
 BLOCK_ROWS = 2048
 
@@ -58,9 +61,9 @@ class Partition:
         Centroids, in units of their scales.
     scales : ndarray of float32, shape (lists,)
     routes : ndarray of float32, shape (lists,)
-        What scores of centroids are multiplied by to compare lists: for cosine one over the centroid's length.
-        Short centroids are those of lists whose rows point in many directions, and a query is as near to one
-        of them as to a row of another list.
+        What scores of centroids are multiplied by to compare lists: for cosine one over the centroid's
+        length. Short centroids are those of lists whose rows point in many directions, and a query is as
+        near to one of them as to a row of another list.
     order : ndarray of uint64, shape (used,)
         The dims in the order in which groups take them; dims that are not there are in no code.
     ends : ndarray of uint64, shape (groups,)
@@ -87,7 +90,7 @@ class Partition:
     @property
     def dim(self) -> int:
         """Of the vectors."""
-        return self.codes.shape[1]
+        return int(self.codes.shape[1])
 
     @property
     def groups(self) -> int:
@@ -113,9 +116,9 @@ class Partition:
         return f"{crc:08x}"
 
     def choosing_bytes(self, probes: int | None) -> int:
-        """Bytes of centroids that a query reads to find the ``probes`` lists nearest to it (``None``: all)."""
+        """Bytes of centroids that a query reads to find the ``probes`` nearest lists (``None``: all)."""
         whole = self.lists if probes is None else min(self.lists, probes + probes // 2 + MORE)
-        return self.heads.nbytes + 8 * self.lists + whole * self.tails.shape[1]
+        return self.heads.nbytes + 8 * self.lists + whole * int(self.tails.shape[1])
 
     @cached_property
     def centroids(self) -> F32:
@@ -178,7 +181,7 @@ class Partition:
         """What codes stand for, before it is stretched: float32 ``(n, dim)``."""
         rows = self.centroids[lists].copy()
         nibbles = np.stack([codes & 15, codes >> 4], axis=2).reshape(len(codes), self.groups)
-        sizes = np.diff(self.ends.astype(np.int64), prepend=0)
+        sizes = group_widths(self.ends)
         chosen = np.repeat(nibbles, sizes, axis=1)
         rows[:, self.order.astype(np.int64)] += self.books[np.arange(len(self.order)), chosen]
         return rows
@@ -189,7 +192,7 @@ class Partition:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], *, dim: int, source: str) -> Self:
-        """The inverse of :meth:`arrays`, for vectors of ``dim``; ``source`` is named where they do not fit."""
+        """The inverse of :meth:`arrays`, for vectors of ``dim``; ``source`` is named in errors."""
         try:
             made = cls(**{name: arrays[name] for name in _FIELDS})
             made._check(dim)
@@ -218,7 +221,9 @@ class Partition:
             raise ValueError("groups do not end where dims do")
         if len(np.unique(self.order)) != used or int(self.order.max()) >= dim:
             raise ValueError("dims are in no group or in two")
-        if not all(np.isfinite(getattr(self, name)).all() for name in ("scales", "routes", "books", "weights")):
+        if not all(
+            np.isfinite(getattr(self, name)).all() for name in ("scales", "routes", "books", "weights")
+        ):
             raise ValueError("numbers that are not finite")
 
 

@@ -16,6 +16,9 @@ __all__ = ["Probe"]
 STEPS = 127
 """Two table entries add up in a byte."""
 
+LEAST_WIDTH = np.float32(1e-36)
+"""Where no table is wider (or one is beyond float32), only the centroids say what is near."""
+
 
 @dataclass(frozen=True, eq=False)
 class Probe:
@@ -24,14 +27,14 @@ class Probe:
     Parameters
     ----------
     lists : ndarray of int64, shape (lists,)
-        All lists, the most promising first. The first ``probes + probes // 2 + 16`` are those whose heads score
-        best, ordered by their whole centroids; then come all others.
+        All lists, the most promising first. The first ``probes + probes // 2 + 16`` are those whose heads
+        score best, ordered by their whole centroids; then come all others.
     scores : ndarray of float64, shape (lists,)
         ``<query, centroid>``, in the order of ``lists``.
     tables : ndarray of uint8, shape (groups, 16)
     offset, delta : float
-        A row is estimated at ``float32(score of its list + stretch * (offset + delta * sum))``, where the sum is of
-        its table entries.
+        A row is estimated at ``float32(score of its list + stretch * (offset + delta * sum))``, where the
+        sum is of its table entries.
     """
 
     lists: NDArray[np.int64]
@@ -53,33 +56,38 @@ def _order(
     step = float(np.abs(query).max()) / QUERY_CODE_MAX
     coded = np.zeros(len(query), dtype=np.int64)
     if step > 0:
-        coded = np.clip(np.rint(query.astype(np.float64) / step), -QUERY_CODE_MAX, QUERY_CODE_MAX).astype(np.int64)
+        coded = np.clip(np.rint(query.astype(np.float64) / step), -QUERY_CODE_MAX, QUERY_CODE_MAX).astype(
+            np.int64
+        )
     worth = step * partition.scales.astype(np.float64)
     routes = partition.routes.astype(np.float64)
     head = partition.heads.astype(np.int64) @ coded[:HEAD_DIMS]
     scores = (head + partition.tails.astype(np.int64) @ coded[HEAD_DIMS:]) * worth
     numbers = np.arange(partition.lists)
-    by_head = np.lexsort((numbers, -(head * (step * partition.worths.astype(np.float64))).astype(np.float32)))
+    heads = head * (step * partition.worths.astype(np.float64))
+    with np.errstate(over="ignore"):
+        by_head = np.lexsort((numbers, -heads.astype(np.float32)))
     chosen = np.zeros(partition.lists, dtype=np.bool_)
     chosen[by_head[: probes + probes // 2 + MORE]] = True
     order = np.lexsort((numbers, -(scores * routes), ~chosen))
     return order, scores[order]
 
 
-def _tables(
-    partition: Partition, query: NDArray[np.float32]
-) -> tuple[NDArray[np.uint8], float, float]:
+def _tables(partition: Partition, query: NDArray[np.float32]) -> tuple[NDArray[np.uint8], float, float]:
     gathered = query[partition.order.astype(np.int64)]
     values = np.zeros((partition.groups, CODEWORDS), dtype=np.float32)
-    start = 0
-    for group, end in enumerate(partition.ends.astype(np.int64).tolist()):
-        for d in range(start, end):
-            values[group] += gathered[d] * partition.books[d]
-        start = end
-    lows = values.min(axis=1)
-    widest = (values.max(axis=1) - lows).max()
-    steps = np.float32(STEPS) / widest if widest > 0 else np.float32(0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        start = 0
+        for group, end in enumerate(partition.ends.astype(np.int64).tolist()):
+            for d in range(start, end):
+                values[group] += gathered[d] * partition.books[d]
+            start = end
+        lows = values.min(axis=1)
+        widest = (values.max(axis=1) - lows).max()
+        # One after the other, as the native code adds: np.sum pairs them up.
+        offset = float(np.cumsum(lows.astype(np.float64))[-1])
+    if not (LEAST_WIDTH < widest <= np.finfo(np.float32).max and np.isfinite(offset)):
+        return np.zeros(values.shape, dtype=np.uint8), offset if np.isfinite(offset) else 0.0, 0.0
+    steps = np.float32(STEPS) / widest
     tables = ((values - lows[:, None]) * steps + np.float32(0.5)).astype(np.uint8)
-    # One after the other, as the native code adds: np.sum pairs them up.
-    offset = float(np.cumsum(lows.astype(np.float64))[-1])
     return tables, offset, float(widest) / STEPS

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from kukla.kernels.partition import group_widths
 from kukla.partition.codebooks import train_codebooks
 from kukla.partition.groups import choose_groups
 from kukla.partition.k_means import Nearest, k_means, means
@@ -67,12 +68,14 @@ def train_partition(
     residuals = rows[some] - centroids[found[some]]
     asked = rows if queries is None else queries
     weights = np.einsum("ij,ij->j", asked, asked, dtype=np.float64) / len(asked)
-    order, ends = choose_groups(np.einsum("ij,ij->j", residuals, residuals) / len(residuals) * weights, 2 * code_bytes)
-    order, ends = order.astype(np.int64), ends.astype(np.uint64)
+    order, last = choose_groups(
+        np.einsum("ij,ij->j", residuals, residuals) / len(residuals) * weights, 2 * code_bytes
+    )
+    ends = last.astype(np.uint64)
     # Only ratios inside a group decide which codeword is nearest.
     starts = np.concatenate([[0], ends[:-1].astype(np.int64)])
     most = np.maximum.reduceat(weights[order], starts)
-    most = np.repeat(np.where(most > 0, most, 1.0), np.diff(ends.astype(np.int64), prepend=0))
+    most = np.repeat(np.where(most > 0, most, 1.0), group_widths(ends))
     kept = np.maximum(weights[order] / most, LEAST_WEIGHT).astype(np.float32)
     books = train_codebooks(np.ascontiguousarray(residuals[:, order]), kept, ends, rng)
     return Partition(

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from kukla import kernels
 from kukla.cost import LIST_ROW_BYTES, bytes_before, bytes_per_row
+from kukla.errors import ChecksumError
 from kukla.kernels.partition import STRETCH_STEPS
 from kukla.nesting import Nesting
 from kukla.partition.lists import SegmentLists
@@ -21,7 +22,7 @@ from kukla.search.stages import Mask, Rows, Scorer, Scores, make_scorer
 from kukla.storage.layout import Layout
 from kukla.storage.store import View
 
-__all__ = ["scan_lists", "stage_without_codes", "usual_rows", "without_lists"]
+__all__ = ["damaged_lists", "scan_lists", "stage_without_codes", "usual_rows", "without_lists"]
 
 
 def usual_rows(stage: Stage, view: View) -> int:
@@ -65,9 +66,9 @@ def scan_lists(
 ) -> tuple[list[Rows], list[Scores], int]:
     """The rows of the lists nearest to each query, scored.
 
-    A query looks into ``stage.probes`` lists; then, until it has seen ``keep`` rows, into the next ones. Where a
-    filter or deletions leave fewer rows in each list, it goes on until it has seen as many as it would have
-    without. Rows of lists without codes, and all rows of segments without lists, are scored by
+    A query looks into ``stage.probes`` lists; then, until it has seen ``keep`` rows, into the next ones.
+    Where a filter or deletions leave fewer rows in each list, it goes on until it has seen as many as it
+    would have without. Rows of lists without codes, and all rows of segments without lists, are scored by
     :func:`stage_without_codes`.
 
     Returns
@@ -121,11 +122,14 @@ def _list(
     """The allowed rows of one list in one segment."""
     number = int(probe.lists[i])
     rows = lists.rows_of(number)
+    if len(rows) and rows.max() >= view.segments[s].rows:
+        raise damaged_lists(f"row {rows.max()} of a segment of {view.segments[s].rows}")
     if lists.coded:
         _, sums = kernels.nibble_hits(np.ascontiguousarray(lists.blocks_of(number)), probe.tables, 0)
         stretches = lists.stretches_of(number) / np.float64(STRETCH_STEPS)
         residual = stretches * (probe.offset + probe.delta * sums[: len(rows)].astype(np.float64))
-        scores = (probe.scores[i] + residual).astype(np.float32)
+        with np.errstate(over="ignore"):
+            scores = (probe.scores[i] + residual).astype(np.float32)
     else:
         scores = _by_stage(scorer, view, s, rows)
     if mask is not None:
@@ -133,5 +137,11 @@ def _list(
     return rows, scores
 
 
+def damaged_lists(what: object) -> ChecksumError:
+    """Searches read lists without comparing checksums: this is what they say of rows that there cannot be."""
+    return ChecksumError(f"a file of lists is damaged: {what}; verify() says which")
+
+
 def _by_stage(scorer: Scorer, view: View, s: int, rows: Rows) -> Scores:
-    return scorer.score(view.segments[s], np.ascontiguousarray(rows[None]), 1)[0]
+    (scores,) = scorer.score(view.segments[s], np.ascontiguousarray(rows[None]), 1)
+    return np.asarray(scores)

@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 
 from kukla import kernels
 from kukla.cost import bytes_before, bytes_per_row
-from kukla.errors import ChecksumError
 from kukla.nesting import Nesting
 from kukla.plan import Plan, Stage
 from kukla.precision import Precision
-from kukla.search.lists import stage_without_codes
+from kukla.search.lists import damaged_lists, stage_without_codes
 from kukla.search.result import Found, StageReport
 from kukla.search.stages import Mask
 from kukla.storage.segment import Segment
@@ -63,7 +62,7 @@ class Bound:
         try:
             seconds, scored = self.runner.run(queries, keeps, packed, threads, rows, scores, cuts)
         except RuntimeError as error:
-            raise ChecksumError(f"a file of lists is damaged: {error}; verify() says which") from None
+            raise damaged_lists(error) from None
         counted = zip(stages, scored, keeps, self.row_bytes, self.query_bytes, seconds, strict=True)
         reports = [
             StageReport(stage, n, keep * nq, n * size + nq * once, time)

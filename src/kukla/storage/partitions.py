@@ -1,8 +1,8 @@
-"""The partition of an index on disk: one file of centroids and codebooks, and a file of lists beside each segment.
+"""The partition of an index on disk: a file of centroids and codebooks, and one of lists beside each segment.
 
-The catalog says which partition is in use, by number; numbers are never used twice. Lists are derived from the
-segments: where a file of lists is missing (a version without partitions wrote the segment, or it is small) the
-segment is scanned.
+The catalog says which partition is in use, by number; numbers are never used twice. Lists are derived from
+the segments: where a file of lists is missing (a version without partitions wrote the segment, or it is
+small) the segment is scanned.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 from sqlite3 import Connection
-from typing import Any
 
+from kukla.errors import ForeignFileError
 from kukla.partition.lists import LEAST_ROWS, SegmentLists, lists_path, write_lists
 from kukla.partition.model import Partition
 from kukla.storage.catalog import put_setting
@@ -40,7 +40,8 @@ class _Stored:
             path = self.lists_path(segment)
             found = path.is_file()
             segment.lists[self.number] = SegmentLists(path, self.model, segment.rows) if found else None
-        return segment.lists[self.number]
+        known: SegmentLists | None = segment.lists[self.number]
+        return known
 
     def write_lists(self, segment: Segment, *, threads: int = 1) -> None:
         """Make a segment's lists, unless it is small."""
@@ -85,6 +86,11 @@ class Partitions:
             known = self._known = _Stored(number, path, model)
         return known
 
+    @property
+    def path(self) -> Path | None:
+        """The file of the partition that was opened last."""
+        return None if self._known is None else self._known.path
+
     def replace(self, connection: Connection, made: Partition | None) -> _Stored | None:
         """Write the file of a partition and put it into use; ``None``: use none."""
         number = _setting(connection)[0] + 1
@@ -118,5 +124,10 @@ class Partitions:
 def _setting(connection: Connection) -> tuple[int, bool]:
     """The number of the last partition, and whether it is in use."""
     found = connection.execute("SELECT value FROM settings WHERE name = ?", (SETTING,)).fetchone()
-    value: dict[str, Any] = {} if found is None else json.loads(found[0])
-    return int(value.get("number", 0)), bool(value.get("in_use", False))
+    if found is None:
+        return 0, False
+    value = json.loads(found[0])
+    match value:
+        case {"number": int(number), "in_use": bool(in_use)}:
+            return number, in_use
+    raise ForeignFileError(f"the setting {SETTING!r} of the catalog names no partition: {value!r}")

@@ -208,9 +208,22 @@ class Store:
                     if segment.number in (other.number for other in newest.segments):
                         raise
                 # Merged away meanwhile: the writer checked every byte of it before.
-        checked += sum(verify_container(lists.path) for lists in view.lists if lists is not None)
+        checked += self._verify_lists(view)
         self._check_keys(np.array(keys, dtype=np.int64).ravel(), view)
         return checked
+
+    def _verify_lists(self, view: View) -> int:
+        """The same of the partition and the lists; they go with the segments, and when they are replaced."""
+        while view.partition is not None and (model := self._partitions.path) is not None:
+            files = [model, *(lists.path for lists in view.lists if lists is not None)]
+            try:
+                return sum(map(verify_container, files))
+            except TruncatedFileError:
+                before = view
+                with self.snapshot() as (view, _):
+                    if view is before:
+                        raise
+        return 0
 
     def _check_keys(self, keys: NDArray[np.int64], view: View) -> None:
         live = [

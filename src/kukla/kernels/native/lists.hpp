@@ -9,6 +9,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "isa.hpp"
@@ -162,14 +163,17 @@ private:
             offset += static_cast<double>(low);
             widest = std::max(widest, high - low);
         }
-        delta = static_cast<double>(widest) / kMostEntry;
-        const float steps = widest > 0.0F ? static_cast<float>(kMostEntry) / widest : 0.0F;
+        // Products beyond float32, or so small that steps are: only the centroids say what is near.
+        const bool usable = widest > 1e-36F && widest <= std::numeric_limits<float>::max() && std::isfinite(offset);
+        delta = usable ? static_cast<double>(widest) / kMostEntry : 0.0;
+        if (!std::isfinite(offset)) offset = 0.0;
+        const float steps = usable ? static_cast<float>(kMostEntry) / widest : 0.0F;
         tables.resize(groups * 32);
         for (std::size_t g = 0; g < groups; ++g) {
             const float* table = values.data() + g * kCodewords;
             std::uint8_t coded[kCodewords];
             for (std::size_t c = 0; c < kCodewords; ++c)
-                coded[c] = static_cast<std::uint8_t>(static_cast<int>((table[c] - lows[g]) * steps + 0.5F));
+                coded[c] = usable ? static_cast<std::uint8_t>(static_cast<int>((table[c] - lows[g]) * steps + 0.5F)) : 0;
             largest += *std::max_element(coded, coded + kCodewords);
             std::uint8_t* to = tables.data() + g / 4 * 128 + g / 2 % 2 * 32 + g % 2 * 64;
             std::copy(coded, coded + kCodewords, to);
