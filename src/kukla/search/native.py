@@ -40,7 +40,8 @@ class Bound:
     runner: Runner
     row_bytes: tuple[int, ...]
     query_bytes: tuple[int, ...]
-    last_keeps: tuple[int, int, list[int]] = (-1, -1, [])  # of k and allowed rows: as the search before, mostly
+    last_keeps: tuple[int, int, list[int]] = (-1, -1, [])
+    """Of k and allowed rows: as the search before, mostly."""
 
     def run(
         self, queries: NDArray[np.float32], k: int, masks: Sequence[Mask], allowed: int, threads: int
