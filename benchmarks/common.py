@@ -26,7 +26,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.peers.engines.kukla_index import partition
 from benchmarks.peers.limits import describe_machine
 from benchmarks.peers.run import THREAD_VARIABLES
 from benchmarks.peers.workloads import K, Workload
@@ -210,3 +209,9 @@ def save_json(path: Path | None, workload: Workload, results: Any) -> None:
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+
+
+def partition(index: Any, lists: int | None) -> None:
+    """Nothing for None; `Index.partition()` for 0; else with so many lists."""
+    if lists is not None:
+        index.partition(**({"lists": lists} if lists else {}))

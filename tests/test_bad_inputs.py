@@ -97,6 +97,25 @@ def _flip(data: bytes, offset: int) -> bytes:
     return data[:offset] + bytes([data[offset] ^ 1]) + data[offset + 1 :]
 
 
+def _listed(folder: Path) -> Index:
+    index = Index.create(folder / "l.kukla", dim=DIM)
+    index.add(_many(1100))
+    index.partition(8, code_bytes=4)
+    return index
+
+
+def _read_only(index: Index) -> Index:
+    index.close()
+    return Index.open(index.path, read_only=True)
+
+
+def _damaged_lists(folder: Path, name: str, change: Callable[[bytes], bytes]) -> Path:
+    _listed(folder).close()
+    file = folder / "l.kukla" / name
+    file.write_bytes(change(file.read_bytes()))
+    return folder / "l.kukla"
+
+
 Case = Callable[[Path], object]
 CASES: dict[str, list[tuple[str, Case]]] = {
     "Vectors": [
@@ -144,6 +163,45 @@ CASES: dict[str, list[tuple[str, Case]]] = {
         ("an empty query text", lambda p: _index(p).search(" ")),
         ("an unknown filter operator", lambda p: _index(p).search(_vectors(), filter={"a": {"$near": 1}})),
         ("a filter that is no object", lambda p: _index(p).search(_vectors(), filter=["a"])),  # type: ignore[arg-type]
+    ],
+    "Lists": [
+        (
+            "a plan with lists where there are none",
+            lambda p: _index(p).search(_vectors(), plan="64:pq4@9 > 64:float32"),
+        ),
+        ("lists after the first stage", lambda p: Plan.parse("8:int8@9 > 64:pq4")),
+        ("lists of a prefix", lambda p: _listed(p).search(_many(1), plan="32:pq4@9 > 64:float32")),
+        ("probes of another precision", lambda p: Plan.parse("64:int8/4@9 > 64:float32")),
+        ("0 probes", lambda p: Plan.parse("64:pq4/0@9 > 64:float32")),
+        (
+            "pq4 as a precision to keep",
+            lambda p: Index.create(p / "i", dim=DIM, precisions=("pq4", "float32")),
+        ),
+        ("vectors in pq4", lambda p: quantize(_vectors(), "pq4")),
+        ("partition: more lists than documents allow", lambda p: _listed(p).partition(200)),
+        ("partition: too few documents for a codebook", lambda p: _index(p).partition(1)),
+        ("partition: a negative number of lists", lambda p: _index(p).partition(-1)),
+        ("partition: codes of an odd number of bytes", lambda p: _index(p).partition(4, code_bytes=7)),
+        ("partition: codes that are too long", lambda p: _index(p).partition(4, code_bytes=256)),
+        ("partition: queries of another dim", lambda p: _listed(p).partition(4, queries=np.ones((2, 3)))),
+        (
+            "partition: a read-only index",
+            lambda p: _read_only(_listed(p)).partition(4),
+        ),
+        (
+            "a partition whose bytes changed",
+            lambda p: Index.open(_damaged_lists(p, "partition.1.seg", lambda data: _flip(data, 40))),
+        ),
+        (
+            "lists that are cut off",
+            lambda p: Index.open(_damaged_lists(p, "segments/00000001.1.lists", lambda data: data[:20])),
+        ),
+        (
+            "lists whose bytes changed",
+            lambda p: Index.open(
+                _damaged_lists(p, "segments/00000001.1.lists", lambda data: _flip(data, 40))
+            ),
+        ),
     ],
     "Documents": [
         ("an id that is there", lambda p: _index(p).add(_vectors(1), ids=["a"])),

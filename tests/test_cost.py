@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tests.partition.samples import clustered
 
-from kukla import Nesting, Plan, Precision, Stage
+from kukla import Nesting, Plan, Precision, Stage, kernels
 from kukla.cost import bytes_per_row, bytes_per_vector, format_bytes, plan_cost
 from kukla.errors import PlanError
+from kukla.partition import Partition, train_partition
+from kukla.precision import VECTOR_PRECISIONS
 from kukla.storage.layout import Layout
 
 NESTING = Nesting((64, 128, 256, 512, 1536))
@@ -92,7 +95,7 @@ def test_signs_are_padded_to_bytes_in_every_shell() -> None:
 
 @pytest.mark.parametrize("dims", [(8,), (3, 10, 20), (64, 128, 256, 512, 1536)])
 @pytest.mark.parametrize("cosine", [True, False])
-@pytest.mark.parametrize("precisions", [KEPT, (Precision.FLOAT16,), tuple(Precision)])
+@pytest.mark.parametrize("precisions", [KEPT, (Precision.FLOAT16,), VECTOR_PRECISIONS])
 def test_the_model_counts_what_segments_hold(
     dims: tuple[int, ...], cosine: bool, precisions: tuple[Precision, ...]
 ) -> None:
@@ -103,6 +106,38 @@ def test_the_model_counts_what_segments_hold(
         if name != "keys"
     )
     assert bytes_per_vector(nesting, precisions, cosine=cosine) == stored
+
+
+@pytest.fixture(scope="module")
+def partition() -> Partition:
+    rows = clustered(600, 200)
+    with kernels.use(kernels.available()[0]):
+        return train_partition(rows, lists=50, code_bytes=16)
+
+
+def test_a_plan_that_looks_into_lists(partition: Partition) -> None:
+    """A tenth of the rows by their codes, after the centroids' heads and of some the rest."""
+    nesting = Nesting((64, 200))
+    options = {"documents": 100_000, "k": 10, "partition": partition}
+    cost = plan_cost(Plan.parse("200:pq4/5@100 > 200:float32"), nesting, KEPT, **options)  # type: ignore[arg-type]
+    centroids = 50 * 128 + 50 * 8 + (5 + 2 + 16) * 72
+    first, second = cost.stages
+    assert (first.scored, first.kept, first.bytes_per_vector) == (10_000, 100, 16)
+    assert first.bytes_read == centroids + 10_000 * 16
+    assert first.operations == centroids + 10_000 * 32  # a look-up for each group
+    assert (second.scored, second.bytes_read) == (100, 100 * 800)
+    assert cost.resident_bytes == 100_000 * (16 + 4) + 50 * (200 + 4 + 4)
+    everything = plan_cost(Plan.parse("200:pq4@100 > 200:float32"), nesting, KEPT, **options)  # type: ignore[arg-type]
+    assert everything.stages[0].scored == 100_000
+    assert everything.stages[0].bytes_read == 50 * 128 + 50 * 8 + 50 * 72 + 100_000 * 16
+    # So few lists do not hold what is kept: more are looked into.
+    few = plan_cost(Plan.parse("200:pq4/1@5000 > 200:float32"), nesting, KEPT, **options)  # type: ignore[arg-type]
+    assert few.stages[0].scored == 5000
+
+
+def test_without_lists_such_a_plan_has_no_cost() -> None:
+    with pytest.raises(PlanError, match="the index has no lists"):
+        plan_cost(Plan.parse("1536:pq4@9 > 1536:float32"), NESTING, KEPT, documents=1, k=1)
 
 
 def test_a_plan_that_does_not_fit_has_no_cost() -> None:

@@ -6,6 +6,7 @@ import copy
 import json
 import math
 import pickle
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -17,12 +18,13 @@ from hypothesis import strategies as st
 from kukla import Nesting, Plan, Precision, Stage
 from kukla.errors import PlanError
 from kukla.plan import MOST_KEPT
+from kukla.precision import VECTOR_PRECISIONS
 
 # The same examples on every run, however slow the machine.
 FIXED = settings(derandomize=True, deadline=None)
 
 EXAMPLE = "256:binary@200 > 1536:int8@20 > 1536:float32"
-ALL = tuple(Precision)
+ALL = VECTOR_PRECISIONS
 
 
 counts = st.integers(1, MOST_KEPT)
@@ -31,20 +33,23 @@ times = st.floats(1, MOST_KEPT) | st.integers(1, 100).map(float)
 
 @st.composite
 def plans(draw: st.DrawFn) -> Plan:
-    """Any valid plan: bits grow; shortlists do not, wherever they can be compared."""
+    """Any valid plan: bits grow; shortlists do not, wherever they can be compared; lists come first."""
     stages = draw(
         st.lists(st.builds(Stage, st.integers(1, 65_536), st.sampled_from(ALL)), min_size=1, max_size=5)
     )
-    ascending = sorted({stage.bits_per_vector: stage for stage in stages}.items())
-    *shortlists, last = [stage for _, stage in ascending]
+    ascending = [stage for _, stage in sorted({stage.bits_per_vector: stage for stage in stages}.items())]
+    if draw(st.booleans()):
+        dim = draw(st.integers(1, 65_536))
+        probes = draw(st.none() | counts)
+        looks = Stage(dim, Precision.PQ4, probes=probes)
+        ascending = [looks, *(stage for stage in ascending if stage.bits_per_vector > looks.bits_per_vector)]
+    *shortlists, last = ascending
     keeps = sorted(draw(st.lists(counts, min_size=len(shortlists), max_size=len(shortlists))), reverse=True)
     multiples = sorted(
         draw(st.lists(times, min_size=len(shortlists), max_size=len(shortlists))), reverse=True
     )
     given_stages = [
-        Stage(stage.dim, stage.precision, keep=keep)
-        if draw(st.booleans())
-        else Stage(stage.dim, stage.precision, oversampling=multiple)
+        replace(stage, keep=keep) if draw(st.booleans()) else replace(stage, oversampling=multiple)
         for stage, keep, multiple in zip(shortlists, keeps, multiples, strict=True)
     ]
     return Plan([*given_stages, last])
@@ -116,6 +121,9 @@ def test_a_plan_cannot_be_changed() -> None:
         ("256:binary@20.0x > 1536:float32", "256:binary@20x > 1536:float32"),
         ("256:binary@1.50x > 1536:float32", "256:binary@1.5x > 1536:float32"),
         ("64:float16", "64:float16"),
+        ("64:pq4", "64:pq4"),
+        ("64:pq4/032@0200>64:float32", "64:pq4/32@200 > 64:float32"),
+        ("64:pq4/8@2.50x>64:float32", "64:pq4/8@2.5x > 64:float32"),
         ("64:binary@1000000000000x > 64:int8", "64:binary@1000000000000x > 64:int8"),
     ],
 )
@@ -158,6 +166,16 @@ UNREADABLE = r"a stage is DIM:PRECISION@KEEP, for instance 256:binary@200 or 256
         ("9" * 5000 + ":float32", "cannot read the stage '999"),
         ("256:binary@2.5 > 1536:float32", r"@2\.5 in '256:binary@2\.5' must be a whole number, or end in x"),
         ("256:int4", "unknown precision 'int4'; allowed: float32, float16, int8, binary"),
+        ("256:pq4/@9 > 256:float32", "cannot read the stage '256:pq4/@9'"),
+        ("256:pq4/x@9 > 256:float32", "cannot read the stage '256:pq4/x@9'"),
+        ("256:pq4/-1@9 > 256:float32", "cannot read the stage '256:pq4/-1@9'"),
+        ("256:pq4@9/4 > 256:float32", "cannot read the stage '256:pq4@9/4'"),
+        ("256:pq4/1.5@9 > 256:float32", r"cannot read the stage '256:pq4/1\.5@9'"),
+        ("256:pq4/0@9 > 256:float32", "probes must be an integer from 1 to 1000000000000, got 0"),
+        ("256:pq4/9999999999999", "probes must be an integer from 1 to .*, got 9999999999999"),
+        ("256:int8/4@9 > 256:float32", "only pq4 stages look into lists; int8 has no probes, got 4"),
+        ("8:int8@9 > 256:pq4", "stage 256:pq4 of 8:int8@9 > 256:pq4: only a first stage can look into lists"),
+        ("256:pq4/4 > 256:float32", "stage 256:pq4/4 of .* must say how many it keeps"),
         ("256:Binary", "unknown precision 'Binary'"),
         ("0:float32", "the dim of a stage must be an integer from 1 to 65536, got 0"),
         ("70000:float32", "the dim of a stage must be an integer from 1 to 65536, got 70000"),
@@ -195,7 +213,7 @@ def test_every_mistake_has_its_message(text: str, message: str) -> None:
 
 
 @FIXED
-@given(st.text() | st.text(alphabet="0123456789:@x.> binarytfloint", max_size=40))
+@given(st.text() | st.text(alphabet="0123456789:@x.>/ binarytfloinpq", max_size=40))
 def test_junk_never_raises_anything_else(text: str) -> None:
     try:
         plan = Plan.parse(text)
@@ -231,6 +249,9 @@ def test_only_strings_are_parsed(value: Any) -> None:
         {"stages": [{"dim": 64, "precision": []}]},
         {"stages": [{"dim": 64, "precision": "float32", "keep": 1.5}]},
         {"stages": [{"dim": 64, "precision": "float32", "oversampling": "2"}]},
+        {"stages": [{"dim": 64, "precision": "float32", "probes": 2}]},
+        {"stages": [{"dim": 64, "precision": "pq4", "probes": 0}]},
+        {"stages": [{"dim": 64, "precision": "pq4", "probes": True}]},
     ],
 )
 def test_dictionaries_that_are_no_plan(value: Any) -> None:
@@ -299,6 +320,17 @@ def test_how_many_a_stage_keeps(text: str, k: int, kept: int) -> None:
     assert Stage.parse(text).kept(k) == kept
 
 
+def test_a_stage_that_looks_into_lists() -> None:
+    stage = Stage.parse("512:pq4/64@200")
+    assert stage == Stage(512, Precision.PQ4, keep=200, probes=64)
+    assert stage != Stage(512, Precision.PQ4, keep=200)
+    assert Plan.parse("512:pq4/64@200 > 512:float32").to_dict()["stages"][0] == {
+        "dim": 512, "precision": "pq4", "keep": 200, "probes": 64,
+    }  # fmt: skip
+    with pytest.raises(PlanError, match="probes must be an integer from 1"):
+        Stage(8, Precision.PQ4, probes=2.0)  # type: ignore[arg-type]
+
+
 # What an index can run
 
 
@@ -313,6 +345,14 @@ def test_a_plan_is_checked_against_an_index() -> None:
         PlanError, match="stage 1536:int8@20: the index keeps no int8; it keeps: binary, float32"
     ):
         Plan.parse(EXAMPLE).check(nesting, (Precision.BINARY, Precision.FLOAT32))
+    looks = Plan.parse("1536:pq4/9@20 > 1536:float32")
+    looks.check(nesting, [*ALL, Precision.PQ4])
+    with pytest.raises(
+        PlanError, match=r"stage 1536:pq4/9@20: the index has no lists; make them with its partition\(\)"
+    ):
+        looks.check(nesting, ALL)
+    with pytest.raises(PlanError, match="stage 64:pq4@20: pq4 codes are of all dims, 1536"):
+        Plan.parse("64:pq4@20 > 1536:float32").check(nesting, [*ALL, Precision.PQ4])
 
 
 @pytest.mark.parametrize(
@@ -363,6 +403,8 @@ def test_no_precision_has_no_default_plan() -> None:
         ("64:float32@9 > 512:float32", {"dims": 512}, "512:float32"),
         ("64:float32@9 > 512:float32", {"dims": 1024}, "1024:float32"),
         ("512:float32", {"dims": 64}, "64:float32"),
+        ("512:pq4/8@20x > 512:float32", {"shortlist": 50}, "512:pq4/8@50 > 512:float32"),
+        ("512:pq4/8@50 > 512:float32", {"oversampling": 3}, "512:pq4/8@3x > 512:float32"),
     ],
 )
 def test_adjust_changes_the_first_stage(text: str, changes: dict[str, Any], adjusted: str) -> None:

@@ -18,6 +18,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmarks.peers import engines
 from benchmarks.peers.engines.base import Engine, Params
 from benchmarks.peers.measure import Effort, measure_batch, measure_single
@@ -90,6 +92,9 @@ def _build(engine: Engine, workload: Workload, folder: Path, job: dict[str, Any]
 
 def _search(engine: Engine, workload: Workload, folder: Path, job: dict[str, Any], say: Any) -> None:
     base, queries, truth = workload.base(), workload.queries(), workload.truth()
+    # A slow engine is asked the first queries only: they must not all be of one kind.
+    order = np.random.default_rng(0).permutation(len(queries))
+    queries, truth = np.ascontiguousarray(queries[order]), truth.of(order)
     effort = Effort(**job["effort"])
     ranges: list[Range] = [(workload.folder / "base.npy", 0, 1 << 62)]
     for module in engine.modules:

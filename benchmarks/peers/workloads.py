@@ -110,6 +110,10 @@ class Truth:
         count = len(ids)
         return recall_at_k(ids, self.ids[:count], self.scores[:count], k=K)
 
+    def of(self, rows: NDArray[np.int64]) -> Truth:
+        """Of some queries, in the order given."""
+        return Truth(self.ids[rows], self.scores[rows])
+
 
 def exact_truth(
     base: NDArray[np.float32], queries: NDArray[np.float32], *, k: int = K, depth: int = DEPTH

@@ -10,13 +10,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from kukla.errors import PlanError
 from kukla.nesting import Nesting
+from kukla.partition.model import Partition
 from kukla.plan import Plan, Stage
 from kukla.precision import Precision
 
-__all__ = ["PlanCost", "StageCost", "bytes_per_row", "bytes_per_vector", "plan_cost"]
+__all__ = ["PlanCost", "StageCost", "bytes_before", "bytes_per_row", "bytes_per_vector", "plan_cost"]
 
 NORM_BYTES = 4
+LIST_ROW_BYTES = 4
+"""Of a row's number in its list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +110,31 @@ class PlanCost:
         return "\n".join([*lines, self.summary()])
 
 
-def bytes_per_row(stage: Stage, nesting: Nesting, *, renormalise: bool) -> int:
+def bytes_per_row(
+    stage: Stage, nesting: Nesting, *, renormalise: bool, partition: Partition | None = None
+) -> int:
     """Bytes of one document that a stage reads: its codes, their scales, and its prefix norm if needed."""
+    if stage.precision is Precision.PQ4:
+        return _partition_of(stage, partition).code_bytes
     if stage.precision.is_float:
         size = stage.precision.bytes_for(stage.dim)
     else:
         size = sum(stage.precision.bytes_for(high - low) for low, high in nesting.shells_of(stage.dim))
     needs_norm = renormalise and stage.dim < nesting.full and stage.precision is not Precision.BINARY
     return size + (NORM_BYTES if needs_norm else 0)
+
+
+def bytes_before(stage: Stage, partition: Partition | None) -> int:
+    """Bytes that a stage reads of each query before it scores a document: centroids, to choose lists."""
+    if stage.precision is not Precision.PQ4:
+        return 0
+    return _partition_of(stage, partition).choosing_bytes(stage.probes)
+
+
+def _partition_of(stage: Stage, partition: Partition | None) -> Partition:
+    if partition is None:
+        raise PlanError(f"stage {stage}: the index has no lists; make them with its partition()")
+    return partition
 
 
 def bytes_per_vector(nesting: Nesting, precisions: Sequence[Precision], *, cosine: bool) -> int:
@@ -131,6 +152,7 @@ def plan_cost(
     k: int,
     cosine: bool = True,
     renormalise: bool = True,
+    partition: Partition | None = None,
 ) -> PlanCost:
     """The cost of ``plan`` for one query over ``documents`` vectors.
 
@@ -139,24 +161,38 @@ def plan_cost(
     PlanError
         When the plan does not fit the nesting and the precisions.
     """
-    plan.check(nesting, precisions)
+    plan.check(nesting, precisions if partition is None else [*precisions, Precision.PQ4])
     stages = []
     scored = documents
     for stage in plan.stages:
+        per_row = bytes_per_row(stage, nesting, renormalise=cosine and renormalise, partition=partition)
+        before = bytes_before(stage, partition)
+        operations = before
+        if stage.precision is Precision.PQ4 and partition is not None:
+            # Lists of average length; a query of more lists where these hold too few.
+            share = min(stage.probes or partition.lists, partition.lists) / partition.lists
+            scored = max(min(stage.kept(k), scored), round(scored * share))
+            operations += scored * partition.groups
+        else:
+            operations += scored * (-(-stage.dim // 64) if stage.precision is Precision.BINARY else stage.dim)
         kept = min(stage.kept(k), scored)
-        per_row = bytes_per_row(stage, nesting, renormalise=cosine and renormalise)
-        per_row_operations = -(-stage.dim // 64) if stage.precision is Precision.BINARY else stage.dim
-        stages.append(StageCost(stage, scored, kept, per_row, scored * per_row, scored * per_row_operations))
+        stages.append(StageCost(stage, scored, kept, per_row, before + scored * per_row, operations))
         scored = kept
     return PlanCost(
         plan=plan,
         k=k,
         documents=documents,
         stages=tuple(stages),
-        resident_bytes=stages[0].bytes_read,
+        resident_bytes=_resident(stages[0], documents, partition),
         disk_bytes=documents * bytes_per_vector(nesting, precisions, cosine=cosine),
         full_bytes_per_vector=nesting.full * 4,
     )
+
+
+def _resident(first: StageCost, documents: int, partition: Partition | None) -> int:
+    if first.stage.precision is Precision.PQ4 and partition is not None:
+        return documents * (partition.code_bytes + LIST_ROW_BYTES) + partition.centroid_bytes
+    return first.bytes_read
 
 
 def format_bytes(count: float) -> str:

@@ -66,6 +66,7 @@ class Index:
         self._masks = MaskCache()
         self._runners = Runners()
         self._layout = settings.layout
+        self._checked: Plan | None = None
         self._calibrations: Any = None  # of kukla.calibrate.state: the view they were read in, and they
         self._embedder: Embedder | None = None
         if embedder is not None:
@@ -257,6 +258,7 @@ class Index:
             k=check_count(k, what="k", most=LARGEST_K),
             cosine=settings.cosine,
             renormalise=settings.renormalises_prefixes,
+            partition=self._store.current().partition,
         )
 
     def __len__(self) -> int:
@@ -375,6 +377,53 @@ class Index:
         """Rewrite everything into one segment without deleted rows. Searches go on meanwhile."""
         self._store.compact()
 
+    def partition(
+        self,
+        lists: int | None = None,
+        *,
+        queries: Queries | None = None,
+        code_bytes: int = 64,
+        seed: int = 0,
+        threads: int = 1,
+        progress: Progress | None = None,
+    ) -> None:
+        """Cut the index into lists, for plans that begin with ``pq4``: see ``docs/lists.md``.
+
+        From then on what is added goes into lists too. A partition that is there is replaced.
+
+        Parameters
+        ----------
+        lists : int, optional
+            Default: four times the square root of the number of documents. 0 removes the lists.
+        queries : str, sequence of str, or array of float (n_queries, dim), optional
+            Like those that will be asked: they say which dims matter. Default: documents.
+        code_bytes : int
+            Of each document, even, 2 to 128.
+        seed : int
+            Of what is drawn.
+        threads : int
+        progress : callable, optional
+
+        Raises
+        ------
+        InputError
+            Too few documents or dims for so many lists.
+        LockedError, WriteError
+        """
+        from kukla.partition.build import build
+
+        vectors = None if queries is None else self._query_vectors(queries)
+        build(
+            self._store,
+            self._settings,
+            lists,
+            queries=vectors,
+            code_bytes=code_bytes,
+            seed=seed,
+            threads=threads,
+            progress=progress,
+        )
+
     def verify(self) -> int:
         """Read every byte of the index and compare checksums; returns how many bytes of vectors.
 
@@ -483,7 +532,7 @@ class Index:
         threads = check_count(threads, what="threads", most=1024)
         if space is not None:
             self.space.check_same(space, doing="searching")
-        adjusted = any(option is not None for option in (plan, dims, shortlist, oversampling))
+        adjusted = not (plan is None and dims is None and shortlist is None and oversampling is None)
         promise = None
         if target is not None:
             if adjusted:
@@ -552,9 +601,14 @@ class Index:
     def _plan(
         self, plan: Plan | str | None, dims: int | None, shortlist: int | None, oversampling: float | None
     ) -> Plan:
+        same = dims is None and shortlist is None and oversampling is None
+        if same and plan is not None and plan is self._checked:  # again, as mostly
+            return plan
         chosen = self.plan if plan is None else Plan.of(plan)
         chosen = chosen.adjust(dims=dims, shortlist=shortlist, oversampling=oversampling)
-        chosen.check(self._settings.nesting, self._settings.precisions)
+        # Whether there are lists, a search finds out: another process may make them.
+        chosen.check(self._settings.nesting, [*self._settings.precisions, Precision.PQ4])
+        self._checked = chosen
         return chosen
 
     def _query_vectors(self, queries: Queries) -> NDArray[np.float32]:

@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from kukla import kernels
 from kukla.settings import Settings
 from kukla.space import Space
 from kukla.storage.store import View
 
-__all__ = ["CHANGED", "IndexInfo", "describe"]
+__all__ = ["CHANGED", "IndexInfo", "PartitionInfo", "describe"]
 
 CHANGED = "not orthonormal: exact is about the vectors after it, not the model's own"
 """Said beside a projection that does not keep scores."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionInfo:
+    """The lists of an index: how many, bytes of a row's code, rows of the shortest, median and longest list.
+
+    ``bytes`` are those of centroids, codebooks and the files of lists. ``segments_without_lists`` are small,
+    or were written by a version without partitions, and are scanned; ``segments_without_codes`` have lists
+    too short for codes. Deleted rows count until ``compact``.
+    """
+
+    lists: int
+    code_bytes: int
+    bytes: int
+    segments_without_lists: int
+    segments_without_codes: int
+    shortest: int
+    median: int
+    longest: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +46,7 @@ class IndexInfo:
     precisions with ids and norms; ``catalog_bytes`` texts, metadata and ids. ``keeps_scores`` is whether
     full-dim scores are those of the vectors that were given, which an adaptor's are not: exact search and
     certificates are then about the vectors after the projection.
+    ``partition`` is ``None`` where there are no lists.
     """
 
     path: str
@@ -41,6 +63,7 @@ class IndexInfo:
     vector_bytes: int
     catalog_bytes: int
     kernels: str
+    partition: PartitionInfo | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able; of the space only provider, model, revision and dims."""
@@ -48,7 +71,9 @@ class IndexInfo:
             name: getattr(self.space, name)
             for name in ("provider", "model", "revision", "dim", "trained_dims")
         }
-        return {name: getattr(self, name) for name in self.__slots__} | {"space": space}
+        partition = None if self.partition is None else asdict(self.partition)
+        own = {"space": space, "partition": partition}
+        return {name: getattr(self, name) for name in self.__slots__} | own
 
 
 def describe(folder: Path, view: View, settings: Settings) -> IndexInfo:
@@ -69,4 +94,26 @@ def describe(folder: Path, view: View, settings: Settings) -> IndexInfo:
         vector_bytes=sum(segment.bytes for segment in view.segments),
         catalog_bytes=sum(path.stat().st_size for path in folder.glob("catalog.sqlite*")),
         kernels=kernels.active(),
+        partition=_partition(view),
+    )
+
+
+def _partition(view: View) -> PartitionInfo | None:
+    if view.partition is None:
+        return None
+    listed = [lists for lists in view.lists if lists is not None]
+    sizes = np.zeros(view.partition.lists, dtype=np.int64)
+    for lists in listed:
+        ends = lists.offsets.astype(np.int64)
+        sizes += ends[1:] - ends[:-1]
+    return PartitionInfo(
+        lists=view.partition.lists,
+        code_bytes=view.partition.code_bytes,
+        bytes=sum(array.nbytes for array in view.partition.arrays().values())
+        + sum(lists.bytes for lists in listed),
+        segments_without_lists=len(view.lists) - len(listed),
+        segments_without_codes=sum(not lists.coded for lists in listed),
+        shortest=int(sizes.min()),
+        median=int(np.median(sizes)),
+        longest=int(sizes.max()),
     )

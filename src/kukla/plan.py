@@ -3,6 +3,9 @@
 The text form is ``256:binary@200 > 1536:int8@20 > 1536:float32``: score every document on the sign bits
 of its 256-prefix and keep 200, score those in int8 on all 1536 dims and keep 20, score those in float32.
 ``@200`` keeps 200 candidates; ``@20x`` keeps 20 times ``k``. Parse and print are inverse.
+
+In a partitioned index a first stage ``1536:pq4/64@200`` looks into the 64 lists nearest to the query
+(:mod:`kukla.partition`); without ``/64``, into all of them.
 The adaptive retrieval of Kusupati et al. (arXiv 2205.13147, section 4.3) is a plan of two float stages.
 """
 
@@ -28,7 +31,7 @@ __all__ = ["Plan", "Stage"]
 
 # Digits are bounded: Python refuses to read integers of thousands of digits with an error of its own.
 _STAGE = re.compile(
-    r"(?P<dim>[0-9]{1,20}):(?P<precision>\w+)(?:@(?P<keep>[0-9]{1,20}(?:\.[0-9]+)?)(?P<times>x)?)?"
+    r"(?P<dim>[0-9]{1,20}):(?P<precision>\w+)(?:/(?P<probes>[0-9]{1,20}))?(?:@(?P<keep>[0-9]{1,20}(?:\.[0-9]+)?)(?P<times>x)?)?"
 )
 _FORM = "DIM:PRECISION@KEEP, for instance 256:binary@200 or 256:int8@20x; the last stage has no @KEEP"
 
@@ -52,12 +55,15 @@ class Stage:
         How many candidates to keep. ``None`` in the last stage, which keeps ``k``.
     oversampling : float, optional
         Instead of ``keep``: how many candidates to keep for each of the ``k`` results.
+    probes : int, optional
+        Of ``pq4``: how many lists to look into. ``None``: all.
     """
 
     dim: int
     precision: Precision
     keep: int | None = None
     oversampling: float | None = None
+    probes: int | None = None
 
     def __post_init__(self) -> None:
         try:
@@ -65,12 +71,18 @@ class Stage:
             object.__setattr__(self, "precision", _precision(self.precision))
             if self.keep is not None:
                 object.__setattr__(self, "keep", check_count(self.keep, what="keep", most=MOST_KEPT))
+            if self.probes is not None:
+                object.__setattr__(self, "probes", check_count(self.probes, what="probes", most=MOST_KEPT))
         except InputError as error:
             raise PlanError(str(error)) from None
         if self.keep is not None and self.oversampling is not None:
             raise PlanError(f"a stage has keep or oversampling, got {self.keep} and {self.oversampling}")
         if self.oversampling is not None:
             object.__setattr__(self, "oversampling", check_oversampling(self.oversampling))
+        if self.probes is not None and self.precision is not Precision.PQ4:
+            raise PlanError(
+                f"only pq4 stages look into lists; {self.precision.value} has no probes, got {self.probes}"
+            )
 
     @property
     def bits_per_vector(self) -> int:
@@ -102,15 +114,19 @@ class Stage:
             precision=_precision(match["precision"]),
             keep=int(keep) if keep is not None and times is None else None,
             oversampling=float(keep) if keep is not None and times is not None else None,
+            probes=None if match["probes"] is None else int(match["probes"]),
         )
 
     def __str__(self) -> str:
+        text = f"{self.dim}:{self.precision.value}"
+        if self.probes is not None:
+            text += f"/{self.probes}"
         if self.keep is not None:
-            return f"{self.dim}:{self.precision.value}@{self.keep}"
+            return f"{text}@{self.keep}"
         if self.oversampling is not None:
             times = np.format_float_positional(self.oversampling, trim="-")  # shortest, never 1e+15
-            return f"{self.dim}:{self.precision.value}@{times}x"
-        return f"{self.dim}:{self.precision.value}"
+            return f"{text}@{times}x"
+        return text
 
     __repr__ = __str__
 
@@ -123,7 +139,7 @@ def _parse(text: str) -> Plan:
 
 def _precision(name: str) -> Precision:
     try:
-        return Precision.parse(name)
+        return Precision.PQ4 if name == Precision.PQ4 else Precision.parse(name)
     except InputError as error:
         raise PlanError(str(error)) from None
 
@@ -177,6 +193,9 @@ class Plan:
                 raise PlanError(f"stage {stage} of {self} must say how many it keeps: {_FORM}")
         if last.keep is not None or last.oversampling is not None:
             raise PlanError(f"the last stage of {self} keeps k results and takes no @KEEP")
+        for stage in self.stages[1:]:
+            if stage.precision is Precision.PQ4:
+                raise PlanError(f"stage {stage} of {self}: only a first stage can look into lists")
         for cheap, dear in pairwise(self.stages):
             if dear.bits_per_vector <= cheap.bits_per_vector:
                 raise PlanError(
@@ -223,11 +242,15 @@ class Plan:
     def check(self, nesting: Nesting, precisions: Sequence[Precision]) -> None:
         """Raise ``PlanError`` unless an index with this nesting and these precisions can run the plan."""
         for stage in self.stages:
+            if stage.precision is Precision.PQ4 and stage.dim != nesting.full:
+                raise PlanError(f"stage {stage}: pq4 codes are of all dims, {nesting.full}")
             if stage.dim not in nesting.dims:
                 allowed = ", ".join(map(str, nesting))
                 raise PlanError(f"stage {stage}: dim {stage.dim} is not in the nesting; allowed: {allowed}")
+            if stage.precision not in precisions and stage.precision is Precision.PQ4:
+                raise PlanError(f"stage {stage}: the index has no lists; make them with its partition()")
             if stage.precision not in precisions:
-                allowed = ", ".join(precision.value for precision in precisions)
+                allowed = ", ".join(kept.value for kept in precisions if kept is not Precision.PQ4)
                 raise PlanError(
                     f"stage {stage}: the index keeps no {stage.precision.value}; it keeps: {allowed}"
                 )
@@ -323,4 +346,6 @@ def _stage_dict(stage: Stage) -> dict[str, Any]:
         result["keep"] = stage.keep
     if stage.oversampling is not None:
         result["oversampling"] = stage.oversampling
+    if stage.probes is not None:
+        result["probes"] = stage.probes
     return result

@@ -7,6 +7,7 @@ float32    32    the coordinate
 float16    16    the coordinate, rounded to nearest even
 int8       8     ``rint(x / scale)`` in -127..127 with ``scale = max|x| / 127`` per row, stored with the row
 binary     1     ``x > 0``, packed most significant bit first (``numpy.packbits``), zero padded to a byte
+pq4        <= 1  four bits for a group of dims of the residual, in an index that was partitioned
 =========  ====  =======================================================================================
 
 Order of operations: pool -> (layer norm) -> project -> truncate -> L2-normalise -> quantise.
@@ -32,6 +33,7 @@ from kukla.errors import InputError, VectorError
 
 __all__ = [
     "QUERY_CODE_MAX",
+    "VECTOR_PRECISIONS",
     "Precision",
     "Quantized",
     "binary_from_sentence_transformers",
@@ -59,11 +61,12 @@ class Precision(StrEnum):
     FLOAT16 = "float16"
     INT8 = "int8"
     BINARY = "binary"
+    PQ4 = "pq4"
 
     @property
     def bits(self) -> int:
-        """Bits per coordinate."""
-        return {"float32": 32, "float16": 16, "int8": 8, "binary": 1}[self.value]
+        """Bits per coordinate; of ``pq4`` at most, since groups are as wide as the partition made them."""
+        return {"float32": 32, "float16": 16, "int8": 8, "binary": 1, "pq4": 1}[self.value]
 
     @property
     def is_float(self) -> bool:
@@ -76,11 +79,14 @@ class Precision(StrEnum):
 
     @classmethod
     def parse(cls, name: str) -> Precision:
-        """The precision of this name, or an ``InputError`` that lists the names."""
-        try:
-            return cls(name)
-        except ValueError:
-            raise InputError(f"unknown precision {name!r}; allowed: {', '.join(cls)}") from None
+        """The precision of this name that any vector can have, or an ``InputError`` that lists the names."""
+        if name not in VECTOR_PRECISIONS:
+            raise InputError(f"unknown precision {name!r}; allowed: {', '.join(VECTOR_PRECISIONS)}")
+        return cls(name)
+
+
+VECTOR_PRECISIONS = tuple(precision for precision in Precision if precision is not Precision.PQ4)
+"""What any vector can have; ``pq4`` is relative to the lists of an index."""
 
 
 def pack_signs(vectors: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:

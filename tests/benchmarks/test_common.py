@@ -49,8 +49,6 @@ def test_an_index_has_the_rows_and_partitions_only_when_asked(small_set: Path, t
     for lists in (None, 0, 32):
         partition(Lists(), lists)
     assert calls == [{}, {"lists": 32}]
-    with pytest.raises(SystemExit, match=r"no Index\.partition"):
-        partition(object(), 0)
     with make_index(tmp_path / "index", base) as index:
         assert index.search(base[7], 1).ids.tolist() == [[7]]
 

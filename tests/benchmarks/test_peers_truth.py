@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from benchmarks.peers import workloads
-from benchmarks.peers.workloads import Workload, exact_truth
+from benchmarks.peers.workloads import Truth, Workload, exact_truth
 
 
 def test_the_truth_is_what_float64_says(small_set: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,3 +66,12 @@ def test_a_folder_that_is_no_workload_is_refused(tmp_path: Path, change: dict, w
             np.save(tmp_path / f"{name}.npy", array)
     with pytest.raises(SystemExit, match=words):
         Workload.open(tmp_path)
+
+
+def test_truth_of_some_queries_in_another_order() -> None:
+    truth = Truth(np.array([[1], [2], [3]]), np.array([[0.5], [0.6], [0.7]], dtype=np.float32))
+
+    some = truth.of(np.array([2, 0]))
+
+    assert some.ids.tolist() == [[3], [1]]
+    assert some.scores[:, 0].tolist() == pytest.approx([0.7, 0.5])

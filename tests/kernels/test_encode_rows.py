@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from kukla import kernels
 from kukla.nesting import Nesting, prefix_norms
-from kukla.precision import Precision, encode_int8, pack_signs
+from kukla.precision import VECTOR_PRECISIONS, Precision, encode_int8, pack_signs
 from kukla.storage.layout import Layout
 
 NESTINGS = [(1,), (2, 9), (3, 16, 33), (8, 16, 24), (32, 64, 100), (17, 1536)]
-ALL = tuple(Precision)
+ALL = VECTOR_PRECISIONS
 pytestmark = pytest.mark.filterwarnings(
     "ignore:overflow:RuntimeWarning"
 )  # of NumPy: float16, and whole norms

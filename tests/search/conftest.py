@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,13 @@ def kernels_without_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the native build is missing, ask for NumPy: the warning about it is tested elsewhere."""
     if kernels.available() == ("numpy",):
         monkeypatch.setenv("KUKLA_KERNELS", "numpy")
+
+
+@pytest.fixture(params=kernels.available())
+def isa(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The test runs once per implementation that this machine has."""
+    with kernels.use(request.param) as name:
+        yield name
 
 
 def stage_scores(

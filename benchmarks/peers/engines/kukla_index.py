@@ -20,11 +20,22 @@ import numpy as np
 
 from benchmarks.peers.engines.base import Engine, Floats, Ids, Params, Shape
 
-__all__ = ["ENGINE", "KuklaIndex", "float_ranges", "partition", "plans"]
+__all__ = ["ENGINE", "KuklaIndex", "float_ranges", "plans"]
 
 CERTIFY = "certify"
 FIT_ROWS = 100_000
+PROBES = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 NAME = "set.kukla"
+
+
+def list_plans(full: int, lists: int) -> list[str]:
+    """Plans that look into more and more lists, then rescore whole vectors, at once or after int8."""
+    probes = [count for count in PROBES if 4 * count <= lists]
+    found = []
+    for count in probes:
+        found += [f"{full}:pq4/{count}@{keep} > {full}:float32" for keep in (30, 60, 100, 200)]
+        found += [f"{full}:pq4/{count}@{keep} > {full}:int8@30 > {full}:float32" for keep in (200, 400)]
+    return found
 
 
 def plans(dims: tuple[int, ...]) -> list[str]:
@@ -60,20 +71,29 @@ class KuklaIndex(Engine):
 
     @staticmethod
     def builds(shape: Shape) -> list[Params]:
-        nesting = [dim for dim in (64, 128, 256, 512, 1024) if dim < shape.dim] + [shape.dim]
+        lists = round(4 * shape.rows**0.5)
+        nested = [dim for dim in (64, 128, 256, 512, 1024) if dim < shape.dim] + [shape.dim]
+        in_lists = {"nesting": [shape.dim], "precisions": ["int8", "float32"], "lists": lists}
+        flat = {"nesting": nested, "precisions": ["binary", "int8", "float32"], "lists": 0}
         return [
-            {"nesting": nesting, "projection": "none"},
-            {"nesting": nesting, "projection": "pca"},
+            {**in_lists, "code_bytes": 64, "projection": "none"},
+            {**in_lists, "code_bytes": 48, "projection": "none"},
+            {**in_lists, "code_bytes": 64, "projection": "pca"},
+            {**in_lists, "lists": 2 * lists, "code_bytes": 64, "projection": "none"},
+            {**flat, "projection": "none"},
+            {**flat, "projection": "pca"},
         ]
 
     @classmethod
     def quick_builds(cls, shape: Shape) -> list[Params]:
-        """Without and with a rotation."""
-        return cls.builds(shape)
+        """Lists, and flat."""
+        return [build for build in cls.builds(shape) if build["projection"] == "none"][::3]
 
     @staticmethod
     def searches(shape: Shape, build: Params) -> list[Params]:
-        return [{"plan": plan} for plan in (*plans(tuple(build["nesting"])), CERTIFY)]
+        flat = [*plans(tuple(build["nesting"])), CERTIFY]
+        chosen = list_plans(shape.dim, build["lists"]) if build["lists"] else flat
+        return [{"plan": plan} for plan in chosen]
 
     def build(self, base: Floats, folder: Path, build: Params, threads: int) -> None:
         from kukla import Index
@@ -83,11 +103,15 @@ class KuklaIndex(Engine):
         if build["projection"] == "pca":
             projection = fit_pca(np.ascontiguousarray(base[:: max(1, len(base) // FIT_ROWS)]))
         with Index.create(
-            folder / NAME, dim=base.shape[1], nesting=build["nesting"], projection=projection
+            folder / NAME,
+            dim=base.shape[1],
+            nesting=build["nesting"],
+            precisions=build["precisions"],
+            projection=projection,
         ) as index:
-            index.add(base, ids=range(len(base)))
-            index.compact()
-            partition(index, build.get("lists"))
+            index.add(base, ids=range(len(base)), batch_rows=len(base))
+            if build["lists"]:
+                index.partition(build["lists"], code_bytes=build["code_bytes"], threads=threads)
 
     def open(self, base: Floats, folder: Path, build: Params, threads: int) -> None:
         from kukla import Index, Plan
@@ -118,15 +142,6 @@ class KuklaIndex(Engine):
         if self._certify:
             return None  # it depends on the query how far a proof has to go
         return float(self._index.explain(self._plan, k=10).bytes_read)
-
-
-def partition(index: Any, lists: int | None) -> None:
-    """Nothing for None; `Index.partition()` for 0; else with so many lists."""
-    if lists is None:
-        return
-    if not hasattr(index, "partition"):
-        raise SystemExit("this version of Kukla has no Index.partition")
-    index.partition(**({"lists": lists} if lists else {}))
 
 
 def float_ranges(index: Path) -> list[tuple[Path, int, int]]:

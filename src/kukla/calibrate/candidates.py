@@ -10,7 +10,7 @@ can only be better), so its estimate here is never too high.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from kukla.calibrate.price import Price, Prices
 from kukla.calibrate.questions import Questions
 from kukla.evaluate.recall import TOLERANCE, ExactAnswers, exact_plan
 from kukla.plan import Plan, Stage
+from kukla.precision import Precision
 
 if TYPE_CHECKING:
     from kukla.index import Index
@@ -34,6 +35,11 @@ MOST_TIES = 1024
 
 BUDGET_STEP = 0.88
 """Each budget of the sequence is so much of the one before."""
+
+MOST_LISTS_SHARE = 512
+"""The fewest lists that are looked into: one of so many."""
+
+LISTS_STEP = 1.6
 
 MOST_PLANS = 32
 LEAST_RECALL = 0.5
@@ -117,7 +123,18 @@ def cheaper_stages(index: Index) -> list[Stage]:
     (final,) = exact_plan(index).stages
     all_stages = [Stage(dim, precision) for dim, precision in product(settings.nesting, settings.precisions)]
     cheaper = [stage for stage in all_stages if stage.bits_per_vector < final.bits_per_vector]
-    return sorted(cheaper, key=lambda stage: (stage.bits_per_vector, stage.dim))
+    cheaper.sort(key=lambda stage: (stage.bits_per_vector, stage.dim))
+    partition = index._store.current().partition
+    return cheaper if partition is None else [*_list_stages(partition.lists, final.dim), *cheaper]
+
+
+def _list_stages(lists: int, dim: int) -> list[Stage]:
+    """Stages that look into more and more lists, up to all of them."""
+    probes, stages = max(1.0, lists / MOST_LISTS_SHARE), []
+    while probes < lists:
+        stages.append(Stage(dim, Precision.PQ4, probes=round(probes)))
+        probes *= LISTS_STEP
+    return [*dict.fromkeys(stages), Stage(dim, Precision.PQ4)]
 
 
 def generate(index: Index, ranks: dict[Stage, Ranks], k: int, prices: Prices) -> Iterator[Candidate]:
@@ -147,6 +164,8 @@ def generate(index: Index, ranks: dict[Stage, Ranks], k: int, prices: Prices) ->
             plan = Plan([_keep(first, size), final])
             yield candidate(plan, lambda d, size=size, tables=tables: tables[size // d])  # type: ignore[misc]
         for second, order in ranks.items():
+            if second.precision is Precision.PQ4:
+                continue  # only a first stage looks into lists
             if second.bits_per_vector <= first.bits_per_vector or second.dim < first.dim:
                 continue
             for wide, narrow in product(sizes[::2], sizes[::2]):
@@ -159,7 +178,7 @@ def generate(index: Index, ranks: dict[Stage, Ranks], k: int, prices: Prices) ->
 
 
 def _keep(stage: Stage, size: int) -> Stage:
-    return Stage(stage.dim, stage.precision, keep=size)
+    return replace(stage, keep=size)
 
 
 def sequence(candidates: Sequence[Candidate], most: Price) -> list[Candidate]:

@@ -8,9 +8,10 @@ bytes that are needed; here, those that are moved.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from kukla.cost import StageCost
 from kukla.nesting import Nesting
 from kukla.plan import Plan, Stage
 from kukla.precision import Precision
@@ -46,12 +47,21 @@ class Prices:
     def __init__(self, index: Index, k: int) -> None:
         self._index, self._k, self._documents = index, k, len(index)
         self._rows: dict[tuple[int, Precision], _Row] = {}
+        self._lists: dict[Stage, StageCost] = {}
 
     def of(self, plan: Plan) -> Price:
         """The price of one query."""
         moved = operations = 0.0
         scored = self._documents
         for number, stage in enumerate(plan.stages):
+            if stage.precision is Precision.PQ4:
+                cost = self._first(stage)
+                scored = min(stage.kept(self._k), self._documents)
+                # As many lists are looked into as hold what is kept.
+                more = max(0, scored - cost.scored) * cost.bytes_per_vector
+                moved += cost.bytes_read + more
+                operations += cost.operations + 2 * more  # two groups a byte
+                continue
             row = self._row(stage)
             moved += scored * (row.touched if number else row.scanned)
             operations += scored * row.operations
@@ -60,11 +70,23 @@ class Prices:
 
     def bytes_per_vector(self, plan: Plan) -> int:
         """Bytes of one document that the first stage scans."""
+        if plan.stages[0].precision is Precision.PQ4:
+            return -(-self.resident_bytes(plan) // max(1, self._documents))
         return self._row(plan.stages[0]).scanned
 
     def resident_bytes(self, plan: Plan) -> int:
         """Bytes of all documents that the first stage scans, and so keeps in memory."""
+        first = plan.stages[0]
+        if first.precision is Precision.PQ4:
+            return self._index.explain(Plan([replace(first, keep=None)])).resident_bytes
         return self._documents * self.bytes_per_vector(plan)
+
+    def _first(self, stage: Stage) -> StageCost:
+        """The cost of looking into as many lists as a stage says."""
+        alone = replace(stage, keep=None)
+        if alone not in self._lists:
+            self._lists[alone] = self._index.explain(Plan([alone]), k=self._k).stages[0]
+        return self._lists[alone]
 
     def _row(self, stage: Stage) -> _Row:
         name = stage.dim, stage.precision

@@ -19,6 +19,7 @@ from kukla.calibrate.questions import Questions
 from kukla.calibrate.result import Calibration
 from kukla.errors import ForeignFileError, KuklaError
 from kukla.evaluate.recall import exact_plan
+from kukla.precision import Precision
 from kukla.storage.catalog import put_setting, text_checksum
 
 if TYPE_CHECKING:
@@ -120,8 +121,8 @@ def entries(index: Index) -> list[Entry]:
 
 
 def key_of(index: Index) -> dict[str, Any]:
-    """What a calibration belongs to: space, projection, metric, nesting, precisions, Kukla's version."""
-    settings = index._settings
+    """What a calibration belongs to: space, projection, metric, nesting, precisions, lists, version."""
+    settings, partition = index._settings, index._store.current().partition
     space, projection = settings.space, settings.projection
     return {
         "space": f"{space.provider}/{space.model}@{space.revision}, {space.dim} dims",
@@ -129,6 +130,7 @@ def key_of(index: Index) -> dict[str, Any]:
         "metric": settings.metric,
         "nesting": str(settings.nesting),
         "precisions": ", ".join(precision.value for precision in settings.precisions),
+        "lists": "none" if partition is None else f"{partition.lists} ({partition.fingerprint})",
         "kukla": _version(),
     }
 
@@ -164,10 +166,12 @@ def kth_scores(index: Index, questions: Questions, k: int) -> np.ndarray:
     return scores[:, min(k, scores.shape[1]) - 1].astype(np.float64)
 
 
-def stored_recall(index: Index, entry: Entry) -> float:
-    """The mean recall of the chosen plan on the stored queries."""
+def stored_recall(index: Index, entry: Entry) -> float | None:
+    """The mean recall of the chosen plan on the stored queries; ``None`` where its lists are gone."""
     questions, k = entry.questions(), entry.calibration.target.k
     plan = entry.calibration.plan
     if plan == exact_plan(index):
         return 1.0
+    if plan.stages[0].precision is Precision.PQ4 and index._store.current().partition is None:
+        return None
     return float(questions.truth(index, k, 1).recall(questions.find(index, k, plan, 1)).mean())

@@ -13,6 +13,7 @@ from kukla.calibrate.record import Entry, entries, key_of, kth_scores, stored_re
 from kukla.calibrate.result import Calibration, floor4
 from kukla.errors import InputError
 from kukla.plan import Plan
+from kukla.precision import Precision
 from kukla.target import Target
 
 if TYPE_CHECKING:
@@ -131,10 +132,18 @@ def _cached(index: Index) -> list[tuple[Entry, list[str]]]:
 def _changes(index: Index, entry: Entry) -> list[str]:
     """What can be told without searching."""
     now = key_of(index)
+    ignored = {"kukla"}
+    if all(
+        stage.precision is not Precision.PQ4
+        for row in entry.calibration.frontier
+        for stage in row.plan.stages
+    ):
+        ignored.add("lists")
+    then = {"lists": "none"} | dict(entry.key)  # keys had no lists at first
     reasons = [
-        f"the {name} was {entry.key[name]}, now {now[name]}"
+        f"the {name} {'were' if name == 'lists' else 'was'} {then[name]}, now {now[name]}"
         for name in now
-        if name != "kukla" and entry.key[name] != now[name]
+        if name not in ignored and then[name] != now[name]
     ]
     before = entry.drift["documents"]
     with index._store.snapshot() as (view, connection):

@@ -24,6 +24,7 @@ from kukla.cli.fit import fit
 from kukla.cli.get import get
 from kukla.cli.index import index
 from kukla.cli.info import info
+from kukla.cli.partition import partition
 from kukla.cli.profile import profile
 from kukla.cli.report import report
 from kukla.cli.search import search
@@ -52,8 +53,8 @@ def cli() -> None:
 
 
 for command in (
-    index, embed, search, info, get, delete, compact, explain, profile, fit, calibrate, evaluate, report,
-    train, distill, truncate, demo,
+    index, embed, search, info, get, delete, compact, partition, explain, profile, fit, calibrate, evaluate,
+    report, train, distill, truncate, demo,
 ):  # fmt: skip
     cli.add_command(command)
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from kukla.cli.common import index_argument, json_option
-from kukla.cli.output import print_json, print_pairs
+from kukla.cli.output import partition_text, print_json, print_pairs
 from kukla.cost import format_bytes
 from kukla.index import Index
 from kukla.info import CHANGED, IndexInfo
@@ -45,6 +45,7 @@ def info(index_path: Path, as_json: bool, verify: bool) -> None:
 def _pairs(found: IndexInfo) -> list[tuple[str, str]]:
     deleted = f" ({found.deleted_rows:,} deleted: see kukla compact)" if found.deleted_rows else ""
     space = found.space
+    lists = [] if found.partition is None else [("lists", partition_text(found.partition))]
     return [
         ("index", found.path),
         ("documents", f"{found.documents:,}{deleted}"),
@@ -55,6 +56,7 @@ def _pairs(found: IndexInfo) -> list[tuple[str, str]]:
         ("projection", found.projection if found.keeps_scores else f"{found.projection}, {CHANGED}"),
         ("plan", found.plan),
         ("vectors", f"{format_bytes(found.vector_bytes)}, segments: {found.segments}"),
+        *lists,
         ("catalog", f"{format_bytes(found.catalog_bytes)} (texts, metadata, ids)"),
         ("kernels", found.kernels),
     ]

@@ -16,9 +16,13 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Table
 from rich.text import Text
 
+from kukla.cost import format_bytes
+from kukla.info import PartitionInfo
+
 __all__ = [
     "Bar",
     "make_console",
+    "partition_text",
     "print_json",
     "print_pairs",
     "print_styled",
@@ -102,6 +106,19 @@ def print_pairs(pairs: Sequence[tuple[str, str]]) -> None:
     width = max(len(name) for name, _ in pairs)
     for name, value in pairs:
         console.print(Text(name.ljust(width + 1), style="bold"), printable(value), soft_wrap=True)
+
+
+def partition_text(found: PartitionInfo) -> str:
+    """One line of lists: how many, of how many rows, in how many bytes, and what is scanned instead."""
+    text = (
+        f"{found.lists:,} of {found.shortest:,} to {found.longest:,} rows (median {found.median:,}), "
+        f"codes of {found.code_bytes} bytes, {format_bytes(found.bytes)}"
+    )
+    if found.segments_without_lists:
+        text += f"; segments without lists, which are scanned: {found.segments_without_lists}"
+    if found.segments_without_codes:
+        text += f"; segments with lists too short for codes: {found.segments_without_codes}"
+    return text
 
 
 class Bar:

@@ -172,7 +172,7 @@ def _json(query: Query, result: SearchResult, documents: list[Document]) -> dict
             }
             for document, score in zip(documents, result.scores[0], strict=True)
         ],
-        "stages": [asdict(report) | {"stage": str(report.stage)} for report in result.stages],
+        "stages": [report._asdict() | {"stage": str(report.stage)} for report in result.stages],
         "certificate": asdict(result.certificates()[0]),
         "proof": None if result.proof is None else _proof(result.proof),
         "seconds": result.seconds,

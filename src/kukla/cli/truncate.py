@@ -12,7 +12,7 @@ from kukla.cli.output import Bar
 from kukla.cli.writers import open_writer
 from kukla.cost import format_bytes
 from kukla.errors import InputError, ReadError
-from kukla.precision import Precision, binary_to_sentence_transformers, quantize
+from kukla.precision import VECTOR_PRECISIONS, Precision, binary_to_sentence_transformers, quantize
 from kukla.readers import read_vectors
 
 __all__ = ["truncate"]
@@ -33,7 +33,7 @@ Layout = Literal["kukla", "sentence-transformers"]
 @click.option("--dims", type=int, required=True, metavar="N", help="The prefix length.")
 @click.option(
     "--precision",
-    type=click.Choice([precision.value for precision in Precision]),
+    type=click.Choice([precision.value for precision in VECTOR_PRECISIONS]),
     default="float32",
     show_default=True,
 )

@@ -25,6 +25,7 @@ import numpy.typing as npt
 from kukla.errors import VectorError
 from kukla.kernels import checks, dispatch, reference
 from kukla.kernels.dispatch import active, available, forced, use
+from kukla.kernels.partition import nibble_codes, nibble_hits, nibble_stretches
 from kukla.kernels.reach import Checkpoint, Reached, reach_int8
 from kukla.kernels.rows import encode_rows, unit_rows
 
@@ -38,6 +39,9 @@ __all__ = [
     "available",
     "encode_rows",
     "forced",
+    "nibble_codes",
+    "nibble_hits",
+    "nibble_stretches",
     "pool_rows",
     "reach_int8",
     "runner",
@@ -349,7 +353,13 @@ def pool_rows(vectors: Array, scales: Array, ids: Array, offsets: Array, dim: in
     return out
 
 
-def runner(isa: str, ends: Sequence[int], stages: Sequence[tuple[str, int, bool]]) -> Runner:
+def runner(
+    isa: str,
+    ends: Sequence[int],
+    stages: Sequence[tuple[str, int, bool, int]],
+    partition: tuple[Array, ...] | None,
+    live: int,
+) -> Runner:
     """A native runner of a plan: see ``native/runner.hpp`` and :mod:`kukla.search.native`.
 
     Parameters
@@ -358,9 +368,13 @@ def runner(isa: str, ends: Sequence[int], stages: Sequence[tuple[str, int, bool]
         One of `available` but "numpy".
     ends : sequence of int
         The dims of the nesting.
-    stages : sequence of (precision, dim, renormalise)
+    stages : sequence of (precision, dim, renormalise, probes)
+    partition : tuple of arrays, optional
+        Heads, tails, scales, routes, worths, order, ends and books: see ``native/lists.hpp``.
+    live : int
+        Rows that are not deleted.
     """
-    return dispatch.native.Runner(isa, ends, stages)
+    return dispatch.native.Runner(isa, ends, stages, partition, live)
 
 
 def _limits(n: int, keep: int, mask: Array | None, threads: int) -> tuple[Array | None, int, int]:

@@ -99,7 +99,14 @@ def crc32(data: Array, crc: int) -> int: ...
 def pool_rows(isa: str, vectors: Array, scales: Array, ids: Array, offsets: Array, out: F32) -> None: ...
 
 class Runner:
-    def __init__(self, isa: str, ends: Sequence[int], stages: Sequence[tuple[str, int, bool]]) -> None: ...
+    def __init__(
+        self,
+        isa: str,
+        ends: Sequence[int],
+        stages: Sequence[tuple[str, int, bool, int]],
+        partition: tuple[Array, ...] | None,
+        live: int,
+    ) -> None: ...
     def add_segment(
         self,
         rows: int,
@@ -109,6 +116,7 @@ class Runner:
         codes: Sequence[Sequence[Array]],
         scales: Sequence[Sequence[Array]],
         norms: Sequence[Array | None],
+        lists: tuple[Array, ...] | None,
     ) -> None: ...
     def run(
         self,
@@ -120,3 +128,11 @@ class Runner:
         scores: F32,
         cuts: F32,
     ) -> tuple[list[float], list[int]]: ...
+
+def nibble_codes(
+    isa: str, values: F32, ends: Array, books: F32, halves: F32, threads: int, codes: Array
+) -> None: ...
+def nibble_stretches(
+    values: F32, codes: Array, ends: Array, books: F32, threads: int, out: Array
+) -> None: ...
+def nibble_hits(isa: str, codes: Array, tables: Array, least: int, positions: Array, sums: Array) -> int: ...

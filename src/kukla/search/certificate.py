@@ -62,7 +62,7 @@ def exact_stage(layout: Layout) -> Stage:
     return Stage(layout.nesting.full, layout.float_precision)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)  # not frozen: made at every search, in half the time
 class Evidence:
     """What certificates are made of.
 
@@ -131,7 +131,7 @@ class Evidence:
         """How much more than a stage's score a document's exact score can be, for each query."""
         nothing = np.full(len(self.queries), np.inf)
         segments, full = self.view.segments, self.layout.nesting.full
-        if stage.precision is Precision.BINARY:
+        if stage.precision in (Precision.BINARY, Precision.PQ4):
             return nothing
         if stage.dim < full and (self.renormalise or not self.layout.cosine):
             return nothing

@@ -14,9 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kukla import kernels
-from kukla.cost import bytes_per_row
+from kukla.cost import bytes_before, bytes_per_row
+from kukla.errors import PlanError
 from kukla.nesting import Nesting
-from kukla.plan import Plan
+from kukla.plan import Plan, Stage
+from kukla.precision import Precision
+from kukla.search.lists import scan_lists
 from kukla.search.masks import count_allowed
 from kukla.search.native import Runners
 from kukla.search.result import Found, StageReport
@@ -59,6 +62,8 @@ def execute(
     -------
     Found
     """
+    if plan.stages[0].precision is Precision.PQ4 and view.partition is None:
+        raise PlanError(f"stage {plan.stages[0]}: the index has no lists; make them with its partition()")
     if not view.segments:
         return Found(
             np.empty((len(queries), 0), dtype=np.int64),
@@ -66,7 +71,7 @@ def execute(
             tuple(StageReport(stage, 0, 0, 0, 0.0) for stage in plan.stages),
             np.full((len(plan.stages), len(queries)), -np.inf, dtype=np.float32),
         )
-    allowed = count_allowed(view, masks)
+    allowed = view.count if masks is view.live else count_allowed(view, masks)
     bound = (runners or Runners()).of(plan, view, nesting, renormalise=renormalise)
     if bound is not None and len(queries) == 1:
         return bound.run(queries, k, masks, allowed, threads)
@@ -119,28 +124,43 @@ def _run(
     reports = []
     for i, stage in enumerate(plan.stages):
         started = time.perf_counter()
-        scorer = make_scorer(stage, queries, nesting, renormalise=renormalise)
         keep = min(stage.kept(k), allowed)
-        if i == 0:
-            scored = allowed
-            rows, scores = _scan(scorer, view, masks, starts, keep, threads)
+        before = rows.shape[1] if i else allowed
+        scored = before * len(queries)
+        if stage.precision is Precision.PQ4:
+            rows, scores, scored = _scan_lists(stage, queries, view, masks, keep)
         else:
-            scored = rows.shape[1]
-            scores = rescore(scorer, rows, view, starts, threads)
-        if i > 0 or len(view.segments) > 1:  # the scan of one segment comes sorted and cut
-            rows, scores = best(rows, scores, keep, view, ordered=i == len(plan.stages) - 1)
-        if 0 < keep < scored:
+            scorer = make_scorer(stage, queries, nesting, renormalise=renormalise)
+            if i == 0:
+                rows, scores = _scan(scorer, view, masks, starts, keep, threads)
+            else:
+                scores = rescore(scorer, rows, view, starts, threads)
+            if i > 0 or len(view.segments) > 1:  # the scan of one segment comes sorted and cut
+                rows, scores = best(rows, scores, keep, view, ordered=i == len(plan.stages) - 1)
+        if 0 < keep < before:
             cuts[i] = scores.min(axis=1)
+        size = bytes_per_row(stage, nesting, renormalise=renormalise, partition=view.partition)
         reports.append(
             StageReport(
                 stage=stage,
-                scored=scored * len(queries),
+                scored=scored,
                 kept=rows.size,
-                bytes_read=scored * len(queries) * bytes_per_row(stage, nesting, renormalise=renormalise),
+                bytes_read=scored * size + len(queries) * bytes_before(stage, view.partition),
                 seconds=time.perf_counter() - started,
             )
         )
     return Found(rows, scores, tuple(reports), cuts)
+
+
+def _scan_lists(
+    stage: Stage, queries: NDArray[np.float32], view: View, masks: Sequence[Mask], keep: int
+) -> tuple[Rows, Scores, int]:
+    found, values, scored = scan_lists(stage, queries, view, masks, keep)
+    rows = np.empty((len(queries), keep), dtype=np.int64)
+    scores = np.empty((len(queries), keep), dtype=np.float32)
+    for number, (line, value) in enumerate(zip(found, values, strict=True)):
+        rows[number], scores[number] = best(line[None], value[None], keep, view, ordered=True)
+    return rows, scores, scored
 
 
 def _scan(

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kukla import kernels
-from kukla.cost import bytes_per_row
+from kukla.cost import bytes_before, bytes_per_row
 from kukla.nesting import Nesting
 from kukla.plan import Plan, Stage
 from kukla.precision import Precision
+from kukla.search.lists import damaged_lists, stage_without_codes
 from kukla.search.result import Found, StageReport
 from kukla.search.stages import Mask
 from kukla.storage.segment import Segment
@@ -28,31 +29,46 @@ __all__ = ["Bound", "Runners"]
 CACHED_PLANS = 16
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Bound:
-    """A plan bound to the segments of a view; ``row_bytes`` is what each stage reads of a row."""
+    """A plan bound to the segments of a view.
+
+    ``row_bytes`` is what each stage reads of a row, ``query_bytes`` what it reads of each query besides.
+    """
 
     plan: Plan
     runner: Runner
     row_bytes: tuple[int, ...]
+    query_bytes: tuple[int, ...]
+    last_keeps: tuple[int, int, list[int]] = (-1, -1, [])
+    """Of k and allowed rows: as the search before, mostly."""
 
     def run(
         self, queries: NDArray[np.float32], k: int, masks: Sequence[Mask], allowed: int, threads: int
     ) -> Found:
         """What :func:`kukla.search.execute.execute` returns, for queries that fit in memory together."""
         stages = self.plan.stages
-        keeps, most = [], allowed
-        for stage in stages:  # none can keep more than it was given
-            most = min(most, stage.kept(k))
-            keeps.append(most)
+        last_k, last_allowed, keeps = self.last_keeps
+        if last_k != k or last_allowed != allowed:
+            keeps, most = [], allowed
+            for stage in stages:  # none can keep more than it was given
+                most = min(most, stage.kept(k))
+                keeps.append(most)
+            self.last_keeps = k, allowed, keeps
         nq, depth = len(queries), len(keeps)
         rows = np.empty((nq, keeps[-1]), dtype=np.int64)
         scores = np.empty((nq, keeps[-1]), dtype=np.float32)
         cuts = np.empty((depth, nq), dtype=np.float32)
         packed = [None if mask is None else mask.view(np.uint8) for mask in masks]
-        seconds, scored = self.runner.run(queries, keeps, packed, threads, rows, scores, cuts)
-        counted = zip(stages, scored, keeps, self.row_bytes, seconds, strict=True)
-        reports = [StageReport(stage, n, keep * nq, n * size, time) for stage, n, keep, size, time in counted]
+        try:
+            seconds, scored = self.runner.run(queries, keeps, packed, threads, rows, scores, cuts)
+        except RuntimeError as error:
+            raise damaged_lists(error) from None
+        counted = zip(stages, scored, keeps, self.row_bytes, self.query_bytes, seconds, strict=True)
+        reports = [
+            StageReport(stage, n, keep * nq, n * size + nq * once, time)
+            for stage, n, keep, size, once, time in counted
+        ]
         return Found(rows, scores, tuple(reports), cuts)
 
 
@@ -65,14 +81,24 @@ class Runners:
             None,
             OrderedDict(),
         )
+        self._last: tuple[Any, ...] = (None,) * 5
 
     def of(self, plan: Plan, view: View, nesting: Nesting, *, renormalise: bool) -> Bound | None:
         """The plan bound to a view with segments; ``None`` where there is no native code."""
+        forced = kernels.forced()
+        last_view, last_plan, last_renormalise, last_forced, last = self._last
+        if (
+            last_view is view
+            and last_plan is plan
+            and last_renormalise is renormalise
+            and last_forced == forced
+        ):
+            return last  # type: ignore[no-any-return]
         known, bound = self._of_view
         if view is not known:
             bound = OrderedDict()
             self._of_view = view, bound
-        key = plan, renormalise, kernels.forced()
+        key = plan, renormalise, forced
         found = bound.get(key)
         if found is None:
             isa = kernels.active()
@@ -81,6 +107,7 @@ class Runners:
             found = bound[key] = _bind(plan, view, nesting, renormalise, isa)
             while len(bound) > CACHED_PLANS:
                 bound.popitem(last=False)
+        self._last = view, plan, renormalise, forced, found
         return found
 
 
@@ -88,21 +115,43 @@ def _bind(plan: Plan, view: View, nesting: Nesting, renormalise: bool, isa: str)
     def divides(stage: Stage) -> bool:
         return renormalise and stage.dim < nesting.full
 
-    runner = kernels.runner(
-        isa, list(nesting), [(stage.precision.value, stage.dim, divides(stage)) for stage in plan.stages]
-    )
-    for segment in view.segments:
-        codes, scales, norms = zip(
-            *(_arrays(stage, segment, divides(stage)) for stage in plan.stages), strict=True
+    partition = view.partition if plan.stages[0].precision is Precision.PQ4 else None
+    # Rows without codes are scored by a stage that the plan does not name.
+    without_codes = [] if partition is None else [stage_without_codes(view.segments[0].layout)]
+    bound_stages = [*plan.stages, *without_codes]
+    stages = [
+        (
+            stage.precision.value,
+            stage.dim,
+            divides(stage),
+            0 if partition is None else min(stage.probes or partition.lists, partition.lists),
         )
-        runner.add_segment(segment.rows, *segment.id_arrays(), codes, scales, norms)
-    row_bytes = tuple(bytes_per_row(stage, nesting, renormalise=renormalise) for stage in plan.stages)
-    return Bound(plan, runner, row_bytes)
+        for stage in bound_stages
+    ]
+    arrays = None
+    if partition is not None:
+        names = "heads", "tails", "scales", "routes", "worths", "order", "ends", "books"
+        arrays = tuple(getattr(partition, name) for name in names)
+    runner = kernels.runner(isa, list(nesting), stages, arrays, view.count)
+    for segment, lists in zip(view.segments, view.lists, strict=True):
+        codes, scales, norms = zip(
+            *(_arrays(stage, segment, divides(stage)) for stage in bound_stages), strict=True
+        )
+        listed = None
+        if partition is not None and lists is not None:
+            listed = lists.offsets, lists.rows, lists.blocks, lists.codes
+        runner.add_segment(segment.rows, *segment.id_arrays(), codes, scales, norms, listed)
+    row_bytes = tuple(
+        bytes_per_row(stage, nesting, renormalise=renormalise, partition=partition) for stage in plan.stages
+    )
+    return Bound(plan, runner, row_bytes, tuple(bytes_before(stage, partition) for stage in plan.stages))
 
 
 def _arrays(stage: Stage, segment: Segment, divided: bool) -> tuple[Sequence[Any], Sequence[Any], Any]:
     """Codes (or vectors), scales and norms that a stage reads."""
     norms = segment.norms(stage.dim) if divided else None
+    if stage.precision is Precision.PQ4:
+        return [], [], None
     if stage.precision.is_float:
         return [segment.floats(stage.precision.value)], [], norms
     codes = segment.shells(stage.precision.value, stage.dim)

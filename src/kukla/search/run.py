@@ -12,6 +12,7 @@ from kukla.plan import Plan
 from kukla.search.certificate import Evidence, Promise
 from kukla.search.certify import certify
 from kukla.search.execute import execute, ids_of
+from kukla.search.lists import without_lists
 from kukla.search.native import Runners
 from kukla.search.result import SearchResult
 from kukla.search.stages import Mask
@@ -48,6 +49,7 @@ def run(
     started : float
         ``time.perf_counter()`` when the search began.
     """
+    plan = without_lists(plan, view, masks, layout.nesting, renormalise=renormalise)
     found = execute(
         plan,
         queries,

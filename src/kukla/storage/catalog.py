@@ -83,6 +83,7 @@ class Catalog:
         self._read_lock, self._write_lock = threading.RLock(), threading.Lock()
         self._reader: sqlite3.Connection | None = None
         self._writer: sqlite3.Connection | None = None
+        self._versions: sqlite3.Cursor | None = None  # of the reader, for `version`, which every search asks
         try:
             if not path.is_file():
                 raise IndexMissingError(f"there is no Kukla index at {path.parent}")
@@ -91,6 +92,7 @@ class Catalog:
             with self._errors():
                 self._reader = self._connect()
                 self._check_version(self._reader)
+                self._versions = self._reader.cursor()
                 self._writer = None if read_only else self._connect()
         except OSError as error:
             raise StorageError(f"could not open {path}: {error.strerror or error}") from error
@@ -164,11 +166,11 @@ class Catalog:
         """SQLite's ``data_version``: another number after every commit, by whomever."""
         self._check_process()
         with self._read_lock:
-            if self._reader is None:
+            if self._versions is None:
                 raise self._closed()
             try:
-                (version,) = self._reader.execute("PRAGMA data_version").fetchone()
-                return int(version)
+                version: int = self._versions.execute("PRAGMA data_version").fetchone()[0]
+                return version
             except sqlite3.Error:
                 with self._errors():
                     raise
@@ -242,7 +244,7 @@ class Catalog:
             for connection in (self._reader, self._writer):
                 if connection is not None:
                     connection.close()
-            self._reader = self._writer = None
+            self._reader = self._writer = self._versions = None
 
     def _check_process(self) -> None:
         # SQLite's connections and locks do not survive a fork.

@@ -45,7 +45,7 @@ FORMAT_VERSION = 1
 ALIGNMENT = 64
 LARGEST_HEADER = 1 << 20
 CHECK_BYTES = 1 << 20
-DTYPES = ("<i8", "<u8", "<f4", "<f2", "|i1", "|u1")
+DTYPES = ("<i8", "<u8", "<u4", "<f4", "<f2", "|i1", "|u1")
 _PREFIX = struct.Struct("<8sIIII")
 
 

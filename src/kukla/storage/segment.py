@@ -49,6 +49,7 @@ class Segment:
         self.integer_ids = "ids" in self._arrays
         self._check()
         self._facts: dict[str, float] = {}
+        self.lists: dict[int, Any] = {}  # by the number of their partition: see kukla.storage.partitions
         self.keys: NDArray[np.int64] = self._arrays["keys"]
         self.vectors: NDArray[np.floating[Any]] = self._arrays[layout.float_precision.value]
 

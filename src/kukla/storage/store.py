@@ -26,10 +26,14 @@ from kukla.errors import (
     VectorError,
     WriteError,
 )
+from kukla.partition.lists import SegmentLists
+from kukla.partition.model import Partition
+from kukla.progress import Progress
 from kukla.storage.catalog import Catalog, put_setting
 from kukla.storage.container import Block, Section, verify_container, write_container
 from kukla.storage.ids import insert_documents
 from kukla.storage.layout import Layout, batch_sections
+from kukla.storage.partitions import Partitions
 from kukla.storage.segment import Segment, merged_sections, segment_path
 
 __all__ = ["Batch", "Store", "View"]
@@ -90,11 +94,16 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The segments of one committed state, and which of their rows are live (``None``: all)."""
+    """The segments of one committed state, and which of their rows are live (``None``: all).
+
+    ``lists`` are those of each segment, ``None`` where there are none; ``partition`` is what made them.
+    """
 
     segments: tuple[Segment, ...]
     live: tuple[NDArray[np.bool_] | None, ...]
     count: int
+    partition: Partition | None = None
+    lists: tuple[SegmentLists | None, ...] = ()
 
     @property
     def starts(self) -> NDArray[np.int64]:
@@ -113,6 +122,7 @@ class Store:
         self._version = -1
         self._unlisted: list[Path] = []
         self._opened: dict[int, Segment] = {}  # of the change in progress
+        self._partitions = Partitions(folder, layout.nesting.full)
 
     # Reading
 
@@ -156,10 +166,13 @@ class Store:
             if number not in live:
                 live[number] = np.ones(segments[number].rows, dtype=np.bool_)
             live[number][position] = False
+        partition = self._partitions.of(connection)
         return View(
             segments=tuple(segments.values()),
             live=tuple(live.get(number) for number in segments),
             count=sum(segment.rows for segment in segments.values()) - len(deleted),
+            partition=None if partition is None else partition.model,
+            lists=tuple(None if partition is None else partition.lists(one) for one in segments.values()),
         )
 
     def _open(self, number: int, rows: int) -> Segment:
@@ -195,8 +208,22 @@ class Store:
                     if segment.number in (other.number for other in newest.segments):
                         raise
                 # Merged away meanwhile: the writer checked every byte of it before.
+        checked += self._verify_lists(view)
         self._check_keys(np.array(keys, dtype=np.int64).ravel(), view)
         return checked
+
+    def _verify_lists(self, view: View) -> int:
+        """The same of the partition and the lists; they go with the segments, and when they are replaced."""
+        while view.partition is not None and (model := self._partitions.path) is not None:
+            files = [model, *(lists.path for lists in view.lists if lists is not None)]
+            try:
+                return sum(map(verify_container, files))
+            except TruncatedFileError:
+                before = view
+                with self.snapshot() as (view, _):
+                    if view is before:
+                        raise
+        return 0
 
     def _check_keys(self, keys: NDArray[np.int64], view: View) -> None:
         live = [
@@ -245,6 +272,21 @@ class Store:
             if len(view.segments) > 1 or any(mask is not None for mask in view.live):
                 self._merge(connection, list(range(len(view.segments))))
 
+    def partition(
+        self, made: Partition | None, *, threads: int = 1, progress: Progress | None = None
+    ) -> None:
+        """Cut all segments into the lists of a partition from now on; ``None``: into none."""
+        with self._change() as connection:
+            view, before = self._now(connection), self._partitions.of(connection)
+            if before is not None:
+                self._unlisted += [before.path, *(before.lists_path(segment) for segment in view.segments)]
+            after = self._partitions.replace(connection, made)
+            for number, segment in enumerate(view.segments):
+                if after is not None:
+                    after.write_lists(segment, threads=threads)
+                if progress is not None:
+                    progress(number + 1, len(view.segments))
+
     @contextlib.contextmanager
     def _change(self) -> Iterator[Connection]:
         """A write transaction: what a killed writer left is removed before, merged segments after.
@@ -266,9 +308,10 @@ class Store:
             segment_path(self.folder, number)
             for (number,) in connection.execute("SELECT number FROM segments")
         }
+        listed |= self._partitions.files(connection, listed)
         try:
-            for path in (self.folder / "segments").iterdir():
-                if path.suffix in (".seg", ".tmp") and path not in listed:
+            for path in [*(self.folder / "segments").iterdir(), *self._partitions.all_files()]:
+                if path.suffix in (".seg", ".lists", ".tmp") and path not in listed:
                     path.unlink(missing_ok=True)
         except OSError as error:
             raise WriteError(
@@ -287,6 +330,10 @@ class Store:
         number = _next(connection, "segments")
         size = write_container(segment_path(self.folder, number), sections, {"rows": rows}, blocks)
         connection.execute("INSERT INTO segments VALUES (?, ?, ?)", (number, rows, size))
+        partition = self._partitions.of(connection)
+        if partition is not None:
+            self._opened[number] = self._open(number, rows)
+            partition.write_lists(self._opened[number])
 
     def _delete(self, connection: Connection, ids: Iterable[DocumentId]) -> int:
         view = self._now(connection)
@@ -314,6 +361,9 @@ class Store:
 
     def _unlist(self, connection: Connection, segments: Sequence[Segment]) -> None:
         self._unlisted += [segment.path for segment in segments]
+        partition = self._partitions.of(connection)
+        if partition is not None:
+            self._unlisted += [partition.lists_path(segment) for segment in segments]
         for segment in segments:
             connection.execute("DELETE FROM segments WHERE number = ?", (segment.number,))
             connection.execute("DELETE FROM deleted WHERE segment = ?", (segment.number,))

@@ -20,28 +20,42 @@ Kind kind_named(const std::string& name) {
     if (name == "int8") return Kind::int8;
     if (name == "float32") return Kind::float32;
     if (name == "float16") return Kind::float16;
+    if (name == "pq4") return Kind::lists;
     throw std::invalid_argument("no precision named " + name);
 }
 
 // Keeps the arrays alive that the Runner points into.
 class BoundRunner {
 public:
-    using Stage = std::tuple<std::string, std::size_t, bool>;  // precision, dim, renormalise
+    using Stage = std::tuple<std::string, std::size_t, bool, std::size_t>;  // precision, dim, renormalise, probes
+    // Heads, tails, scales, routes, worths, order, ends, books: see PartitionData.
+    using Partition = std::tuple<Array<const std::int8_t, 2>, Array<const std::int8_t, 2>, Array<const float, 1>,
+                                 Array<const float, 1>, Array<const float, 1>, Array<const std::uint64_t, 1>,
+                                 Array<const std::uint64_t, 1>, Array<const float, 2>>;
+    // Offsets, rows, blocks, codes: see ListsData. Either rows or the last two are empty.
+    using Lists = std::tuple<Array<const std::uint64_t, 1>, Array<const std::uint32_t, 1>, Array<const std::uint64_t, 1>,
+                             Array<const std::uint8_t, 3>>;
 
-    BoundRunner(const std::string& isa, std::vector<std::size_t> ends, const std::vector<Stage>& stages) : isa_(isa) {
+    BoundRunner(const std::string& isa, std::vector<std::size_t> ends, const std::vector<Stage>& stages,
+                const std::optional<Partition>& partition, std::size_t live)
+        : isa_(isa), live_(live), kept_partition_(partition) {
         require(!ends.empty() && !stages.empty(), "a plan has dims and stages");
         ends_ = std::move(ends);
-        for (const auto& [precision, dim, renormalise] : stages) {
+        for (const auto& [precision, dim, renormalise, probes] : stages) {
             require(dim > 0 && dim <= ends_.back(), "a stage's dim must be within the vectors");
-            stages_.push_back({kind_named(precision), dim, renormalise});
+            const Kind kind = kind_named(precision);
+            require(kind != Kind::lists || (stages_.empty() && stages.size() > 1 && partition && probes > 0),
+                    "lists are for a first stage, need a partition, probes, and a stage for rows without codes");
+            stages_.push_back({kind, dim, renormalise, probes});
         }
+        if (partition) set_partition(*partition);
     }
 
     // One array of ids, or offsets and bytes; for each stage the arrays of its shells (or one of vectors), scales, norms.
     void add_segment(std::size_t rows, const Optional<std::int64_t, 1>& ids, const Optional<std::uint64_t, 1>& offsets,
                      const Optional<std::uint8_t, 1>& bytes, const std::vector<std::vector<Anything>>& codes,
                      const std::vector<std::vector<Array<const float, 1>>>& scales,
-                     const std::vector<Optional<float, 1>>& norms) {
+                     const std::vector<Optional<float, 1>>& norms, const std::optional<Lists>& lists) {
         require(rows < 0xFFFFFFFFU && codes.size() == stages_.size() && scales.size() == stages_.size() &&
                     norms.size() == stages_.size(),
                 "a segment has arrays for each stage");
@@ -49,17 +63,18 @@ public:
         segment.rows = rows;
         if (ids) {
             require(ids->shape(0) == rows, "ids must be one a row");
-            segment.ids = ids->data();
+            segment.ids.numbers = ids->data();
         } else {
             require(offsets && bytes && offsets->shape(0) == rows + 1, "string ids are offsets and bytes");
-            segment.id_offsets = offsets->data();
-            segment.id_bytes = bytes->data();
-            segment.id_size = bytes->shape(0);
+            segment.ids.offsets = offsets->data();
+            segment.ids.bytes = bytes->data();
+            segment.ids.size = bytes->shape(0);
         }
         for (std::size_t i = 0; i < stages_.size(); ++i) segment.stages.push_back(data(i, rows, codes[i], scales[i], norms[i]));
+        if (lists) segment.lists = lists_of(rows, *lists);
         segments_.push_back(std::move(segment));
-        runner_.emplace(isa_named(isa_.c_str()), ends_.back(), ends_, stages_, segments_);
-        kept_.emplace_back(ids, offsets, bytes, codes, scales, norms);
+        runner_.emplace(isa_named(isa_.c_str()), ends_.back(), ends_, stages_, segments_, partition_, live_);
+        kept_.emplace_back(ids, offsets, bytes, codes, scales, norms, lists);
     }
 
     // Seconds and scored candidates of each stage.
@@ -69,7 +84,7 @@ public:
                const std::vector<Optional<std::uint8_t, 1>>& masks, std::size_t threads,
                const Array<std::int64_t, 2>& rows, const Array<float, 2>& scores, const Array<float, 2>& cuts) {
         nb::gil_scoped_release released;
-        const std::size_t nq = queries.shape(0), depth = stages_.size();
+        const std::size_t nq = queries.shape(0), depth = depth_of_plan();
         require(queries.shape(1) == ends_.back() && keeps.size() == depth && masks.size() == segments_.size(),
                 "queries, keeps or masks do not fit");
         require(rows.shape(0) == nq && rows.shape(1) == keeps.back() && scores.shape(0) == nq &&
@@ -100,10 +115,49 @@ public:
     }
 
 private:
+    std::size_t depth_of_plan() const { return stages_.size() - (stages_[0].kind == Kind::lists ? 1 : 0); }
+
+    void set_partition(const Partition& given) {
+        const auto& [heads, tails, scales, routes, worths, order, group_ends, books] = given;
+        const std::size_t lists = heads.shape(0), dim = ends_.back(), groups = group_ends.shape(0);
+        require(lists > 0 && tails.shape(0) == lists && heads.shape(1) + tails.shape(1) == dim &&
+                    scales.shape(0) == lists && routes.shape(0) == lists && worths.shape(0) == lists,
+                "centroids do not fit the vectors");
+        require(groups > 0 && groups % 4 == 0 && groups <= kMostGroups && books.shape(1) == kCodewords &&
+                    order.shape(0) == books.shape(0) && group_ends.data()[groups - 1] == order.shape(0) &&
+                    std::is_sorted(group_ends.data(), group_ends.data() + groups) &&
+                    std::all_of(order.data(), order.data() + order.shape(0), [dim](std::uint64_t d) { return d < dim; }),
+                "codebooks do not fit the vectors");
+        partition_ = {lists,          dim,           heads.shape(1), groups,           heads.data(), tails.data(),
+                      scales.data(), routes.data(), worths.data(), order.data(),   group_ends.data(), books.data()};
+    }
+
+    ListsData lists_of(std::size_t rows, const Lists& given) const {
+        const auto& [offsets, numbers, blocks, codes] = given;
+        const std::size_t lists = partition_.lists;
+        require(lists > 0 && offsets.shape(0) == lists + 1 &&
+                    numbers.shape(0) == (codes.shape(0) == 0 ? rows : 0) && offsets.data()[0] == 0 && offsets.data()[lists] == rows &&
+                    std::is_sorted(offsets.data(), offsets.data() + lists + 1),
+                "lists do not fit the partition");
+        ListsData made{offsets.data(), numbers.data(), nullptr, nullptr};
+        if (codes.shape(0) == 0) return made;
+        require(blocks.shape(0) == lists + 1 && codes.shape(1) == partition_.groups / 2 + kBlockTail / kNibbleRows &&
+                    codes.shape(2) == kNibbleRows && blocks.data()[lists] == codes.shape(0),
+                "codes do not fit the lists");
+        for (std::size_t l = 0; l < lists; ++l)
+            require(blocks.data()[l + 1] - blocks.data()[l] ==
+                        (offsets.data()[l + 1] - offsets.data()[l] + kNibbleRows - 1) / kNibbleRows,
+                    "codes do not fit the lists");
+        made.blocks = blocks.data();
+        made.codes = codes.data();
+        return made;
+    }
+
     StageData data(std::size_t i, std::size_t rows, const std::vector<Anything>& codes,
                    const std::vector<Array<const float, 1>>& scales, const Optional<float, 1>& norms) const {
         StageData made;
         const Kind kind = stages_[i].kind;
+        if (kind == Kind::lists) return made;
         require(!norms || norms->shape(0) == rows, "norms must be one a row");
         made.norms = norms ? norms->data() : nullptr;
         if (kind == Kind::float32 || kind == Kind::float16) {
@@ -134,9 +188,12 @@ private:
 
     using Kept = std::tuple<Optional<std::int64_t, 1>, Optional<std::uint64_t, 1>, Optional<std::uint8_t, 1>,
                             std::vector<std::vector<Anything>>, std::vector<std::vector<Array<const float, 1>>>,
-                            std::vector<Optional<float, 1>>>;
+                            std::vector<Optional<float, 1>>, std::optional<Lists>>;
 
     std::string isa_;
+    std::size_t live_;
+    std::optional<Partition> kept_partition_;
+    PartitionData partition_;
     std::vector<std::size_t> ends_;
     std::vector<StageSpec> stages_;
     std::vector<SegmentData> segments_;
@@ -148,10 +205,12 @@ private:
 
 void bind_runner(nb::module_& m) {
     nb::class_<BoundRunner>(m, "Runner")
-        .def(nb::init<const std::string&, std::vector<std::size_t>, const std::vector<BoundRunner::Stage>&>(),
-             nb::arg("isa"), nb::arg("ends"), nb::arg("stages"))
+        .def(nb::init<const std::string&, std::vector<std::size_t>, const std::vector<BoundRunner::Stage>&,
+                      const std::optional<BoundRunner::Partition>&, std::size_t>(),
+             nb::arg("isa"), nb::arg("ends"), nb::arg("stages"), nb::arg("partition").none(), nb::arg("live"))
         .def("add_segment", &BoundRunner::add_segment, nb::arg("rows"), nb::arg("ids").none(),
-             nb::arg("offsets").none(), nb::arg("bytes").none(), nb::arg("codes"), nb::arg("scales"), nb::arg("norms"))
+             nb::arg("offsets").none(), nb::arg("bytes").none(), nb::arg("codes"), nb::arg("scales"), nb::arg("norms"),
+             nb::arg("lists").none())
         .def("run", &BoundRunner::run, nb::arg("queries"), nb::arg("keeps"), nb::arg("masks"), nb::arg("threads"),
              nb::arg("rows"), nb::arg("scores"), nb::arg("cuts"));
 }

@@ -3,6 +3,7 @@
 #include <type_traits>
 
 #include "bind.hpp"
+#include "bind_partition.hpp"
 #include "bind_runner.hpp"
 #include "reach.hpp"
 #include "scan.hpp"
@@ -266,6 +267,7 @@ void pool_rows(const char* isa, const Array<const std::int8_t, 2>& vectors, cons
 NB_MODULE(_native, m) {
     using namespace kukla;
     m.def("available", &available);
+    bind_partition(m);
     bind_runner(m);
     m.def("scan_binary", &scan_binary, nb::arg("isa"), nb::arg("shells"), nb::arg("queries"), nb::arg("mask").none(),
           nb::arg("threads"), nb::arg("rows"), nb::arg("distances"));

@@ -62,6 +62,22 @@ struct Isa {
     // Rows of length 1; returns n, or the first row that is left to the caller. See unit.hpp.
     std::size_t (*unit_rows32)(const float* rows, std::size_t n, std::size_t dim, float* out);
     std::size_t (*unit_rows64)(const double* rows, std::size_t n, std::size_t dim, float* out);
+
+    // Which rows of some blocks have a sum of at least `least`: their positions, in any order, and sums; returns how
+    // many. `positions` and `sums` have room for all rows. What will be scanned next, as many blocks from `next` on, is
+    // asked for meanwhile. See nibbles.hpp.
+    std::size_t (*nibble_hits)(const std::uint8_t* codes, std::size_t blocks, std::size_t pairs,
+                               const std::uint8_t* tables, std::uint16_t least, const std::uint8_t* next,
+                               std::uint32_t* positions, std::uint16_t* sums);
+
+    // tables (groups, 16): the products of a query, its dims in the order of the groups, with the codewords. See
+    // nibbles.hpp.
+    void (*nibble_tables)(const float* query, const std::uint64_t* ends, std::size_t groups, const float* books,
+                          float* tables);
+
+    // codes (n, groups / 2): the nearest codewords of rows whose groups end at `ends`. See nibbles.hpp.
+    void (*nibble_codes)(const float* values, std::size_t n, std::size_t stride, const std::uint64_t* ends,
+                         std::size_t groups, const float* books, const float* halves, std::uint8_t* codes);
 };
 
 // Queries are copied into buffers whose length is a multiple of this, so that vector loops may read whole steps.

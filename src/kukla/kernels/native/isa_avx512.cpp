@@ -10,6 +10,7 @@
 #include "hamming.hpp"
 #include "int8_dot.hpp"
 #include "isa.hpp"
+#include "nibbles.hpp"
 #include "pool.hpp"
 #include "unit.hpp"
 
@@ -75,6 +76,49 @@ struct Float {
     }
 };
 
+// See nibbles.hpp, and isa_avx2.cpp for even and odd rows. Two lines of a block fill a register.
+std::size_t nibble_hits(const std::uint8_t* codes, std::size_t blocks, std::size_t pairs, const std::uint8_t* tables,
+                        std::uint16_t least, const std::uint8_t* next, std::uint32_t* positions, std::uint16_t* sums) {
+    const __m512i half = _mm512_set1_epi8(15);
+    const __m256i bound = _mm256_set1_epi16(static_cast<short>(least));
+    const auto folded = [](__m512i both) {
+        return _mm256_add_epi16(_mm512_castsi512_si256(both), _mm512_extracti64x4_epi64(both, 1));
+    };
+    std::size_t found = 0;
+    for (std::size_t block = 0; block < blocks; ++block) {
+        __m512i both = _mm512_setzero_si512(), odd = both;
+        for (std::size_t p = 0; p < pairs; p += 2, codes += 64, next += 64) {
+            _mm_prefetch(reinterpret_cast<const char*>(next), _MM_HINT_T0);
+            const std::uint8_t* table = tables + p * 64;
+            const __m512i line = _mm512_loadu_si512(codes);
+            const __m512i low = _mm512_and_si512(line, half);
+            const __m512i high = _mm512_and_si512(_mm512_srli_epi16(line, 4), half);
+            const __m512i a = _mm512_shuffle_epi8(_mm512_loadu_si512(table), low);
+            const __m512i b = _mm512_shuffle_epi8(_mm512_loadu_si512(table + 64), high);
+            const __m512i sum = _mm512_add_epi8(a, b);
+            both = _mm512_add_epi16(both, sum);
+            odd = _mm512_add_epi16(odd, _mm512_srli_epi16(sum, 8));
+        }
+        for (std::size_t i = 0; i < kBlockTail; i += 64, codes += 64, next += 64)
+            _mm_prefetch(reinterpret_cast<const char*>(next), _MM_HINT_T0);
+        const __m256i of_odd = folded(odd);
+        const __m256i of_even = _mm256_sub_epi16(folded(both), _mm256_slli_epi16(of_odd, 8));
+        const std::uint32_t reached[2] = {_mm256_cmpge_epu16_mask(of_even, bound),
+                                          _mm256_cmpge_epu16_mask(of_odd, bound)};
+        if ((reached[0] | reached[1]) == 0) continue;
+        std::uint16_t lines[2][16];
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(lines[0]), of_even);
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(lines[1]), of_odd);
+        for (unsigned j = 0; j < 2; ++j)
+            for (std::uint32_t left = reached[j]; left != 0; left &= left - 1) {
+                const unsigned i = static_cast<unsigned>(__builtin_ctz(left));
+                positions[found] = static_cast<std::uint32_t>(block * kNibbleRows + 2 * i + j);
+                sums[found++] = lines[j][i];
+            }
+    }
+    return found;
+}
+
 }  // namespace
 
 const Isa kAvx512 = {
@@ -91,6 +135,9 @@ const Isa kAvx512 = {
     encode_block<Ops>,
     unit_rows_block<Ops, float>,
     unit_rows_block<Ops, double>,
+    nibble_hits,
+    nibble_tables_block<Ops>,
+    nibble_codes_block<Ops>,
 };
 
 }  // namespace kukla

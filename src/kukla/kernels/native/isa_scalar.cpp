@@ -6,6 +6,7 @@
 #include "hamming.hpp"
 #include "int8_dot.hpp"
 #include "isa.hpp"
+#include "nibbles.hpp"
 #include "pool.hpp"
 #include "unit.hpp"
 
@@ -81,6 +82,9 @@ const Isa kScalar = {
     encode_block<Ops>,
     unit_rows_block<Ops, float>,
     unit_rows_block<Ops, double>,
+    nibble_hits_block<Ops>,
+    nibble_tables_block<Ops>,
+    nibble_codes_block<Ops>,
 };
 
 }  // namespace kukla

@@ -11,14 +11,18 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <optional>
+#include <stdexcept>
 #include <variant>
 #include <vector>
 
+#include "candidates.hpp"
+#include "list_scan.hpp"
 #include "scan.hpp"
 
 namespace kukla {
 
-enum class Kind { binary, int8, float32, float16 };
+enum class Kind { binary, int8, float32, float16, lists };
 
 // What one stage reads of one segment. Shells for codes; `vectors` with `stride` for floats.
 struct StageData {
@@ -30,17 +34,16 @@ struct StageData {
 
 struct SegmentData {
     std::size_t rows = 0;
-    const std::int64_t* ids = nullptr;  // or strings: bytes from id_offsets[i] to id_offsets[i + 1]
-    const std::uint64_t* id_offsets = nullptr;
-    const std::uint8_t* id_bytes = nullptr;
-    std::size_t id_size = 0;  // of all bytes
+    Ids ids;
     std::vector<StageData> stages;
+    ListsData lists;
 };
 
 struct StageSpec {
     Kind kind;
     std::size_t dim;
-    bool renormalise;  // rank by the cosine of prefixes
+    bool renormalise;    // rank by the cosine of prefixes
+    std::size_t probes;  // of Kind::lists: how many of them are looked into
 };
 
 // The queries of one stage, coded once for all segments.
@@ -122,18 +125,14 @@ private:
 
 using AnyScorer = std::variant<BinaryScorer, Int8Scorer, FloatScorer<float>, FloatScorer<std::uint16_t>>;
 
-struct Candidate {
-    std::uint32_t order;  // of the score: smaller is better
-    std::uint32_t segment;
-    std::uint32_t row;
-    float score;
-};
-
 class Runner {
 public:
+    // `live` counts the rows that are not deleted. A first stage of Kind::lists needs a partition, and one more stage
+    // than the plan has: it scores the rows that have no codes.
     Runner(const Isa& isa, std::size_t full, std::vector<std::size_t> ends, std::vector<StageSpec> stages,
-           std::vector<SegmentData> segments)
-        : isa_(isa), full_(full), ends_(std::move(ends)), stages_(std::move(stages)), segments_(std::move(segments)) {
+           std::vector<SegmentData> segments, const PartitionData& partition, std::size_t live)
+        : isa_(isa), full_(full), ends_(std::move(ends)), stages_(std::move(stages)), segments_(std::move(segments)),
+          partition_(partition), live_(live), better_(ids_of(segments_)) {
         std::size_t start = 0;
         for (const SegmentData& segment : segments_) {
             starts_.push_back(start);
@@ -148,26 +147,29 @@ public:
              std::int64_t* rows, float* scores, float* cuts, double* seconds, std::int64_t* scored) const {
         using Clock = std::chrono::steady_clock;
         std::vector<std::vector<Candidate>> found(nq);
-        for (std::size_t i = 0; i < stages_.size(); ++i) {
+        for (std::size_t i = 0; i < keeps.size(); ++i) {
             const auto started = Clock::now();
-            const StageQueries coded(stages_[i], ends_, queries, nq, full_);
-            std::vector<AnyScorer> scorers;
-            scorers.reserve(segments_.size());
-            for (const SegmentData& segment : segments_) scorers.push_back(scorer(i, segment, coded));
             std::size_t before = 0;
-            if (i == 0) {
+            if (stages_[i].kind == Kind::lists) {
                 for (const std::size_t count : allowed) before += count;
-                for (std::size_t s = 0; s < segments_.size(); ++s)
-                    scan_segment(scorers[s], s, stages_[i], nq, std::min(keeps[i], allowed[s]), masks[s], threads,
-                                 found);
+                scored[i] = scan_lists(queries, nq, keeps[i], masks, allowed, threads, found);
             } else {
-                before = nq == 0 ? 0 : found[0].size();
-                rescore(scorers, stages_[i], threads, found);
+                const StageQueries coded(stages_[i], ends_, queries, nq, full_);
+                const std::vector<AnyScorer> scorers = scorers_of(i, coded);
+                if (i == 0) {
+                    for (const std::size_t count : allowed) before += count;
+                    for (std::size_t s = 0; s < segments_.size(); ++s)
+                        scan_segment(scorers[s], s, stages_[i], nq, std::min(keeps[i], allowed[s]), masks[s], threads,
+                                     found);
+                } else {
+                    before = nq == 0 ? 0 : found[0].size();
+                    rescore(scorers, stages_[i], threads, found);
+                }
+                scored[i] = static_cast<std::int64_t>(before * nq);
             }
-            scored[i] = static_cast<std::int64_t>(before * nq);
-            const bool last = i + 1 == stages_.size();
+            const bool last = i + 1 == keeps.size();
             for (std::size_t q = 0; q < nq; ++q) {
-                if (i > 0 || segments_.size() > 1) select(found[q], keeps[i], last);
+                if (i > 0 || segments_.size() > 1) better_.select(found[q], keeps[i], last);
                 cuts[i * nq + q] = -std::numeric_limits<float>::infinity();
                 if (found[q].empty() || keeps[i] >= before) continue;
                 float least = found[q][0].score;
@@ -184,6 +186,66 @@ public:
     }
 
 private:
+    static std::vector<Ids> ids_of(const std::vector<SegmentData>& segments) {
+        std::vector<Ids> ids;
+        for (const SegmentData& segment : segments) ids.push_back(segment.ids);
+        return ids;
+    }
+
+    std::vector<AnyScorer> scorers_of(std::size_t i, const StageQueries& coded) const {
+        std::vector<AnyScorer> scorers;
+        scorers.reserve(segments_.size());
+        for (const SegmentData& segment : segments_) scorers.push_back(scorer(i, segment, coded));
+        return scorers;
+    }
+
+    // What has lists without codes is scored by the last stage; what has no lists is scanned by it.
+    std::int64_t scan_lists(const float* queries, std::size_t nq, std::size_t keep,
+                            const std::vector<const std::uint8_t*>& masks, const std::vector<std::size_t>& allowed,
+                            std::size_t threads, std::vector<std::vector<Candidate>>& found) const {
+        bool others = false, masked = false;
+        std::size_t total = 0;
+        for (std::size_t s = 0; s < segments_.size(); ++s) {
+            others = others || segments_[s].lists.codes == nullptr;
+            masked = masked || masks[s] != nullptr;
+            total += allowed[s];
+        }
+        std::optional<StageQueries> coded;
+        std::vector<AnyScorer> scorers;
+        if (others) {
+            coded.emplace(stages_.back(), ends_, queries, nq, full_);
+            scorers = scorers_of(stages_.size() - 1, *coded);
+        }
+        const auto score = [&](std::size_t q, std::size_t s, std::size_t row) {
+            return std::visit(
+                [&](const auto& scorer) {
+                    typename std::decay_t<decltype(scorer)>::Value value;
+                    Scratch scratch(1);
+                    scorer(q, row, 1, &value, scratch);
+                    return score_of(value, stages_.back().dim);
+                },
+                scorers[s]);
+        };
+        // Where rows are missing, as many as the lists would have held without: a filter leaves fewer in each.
+        const std::size_t lists = partition_.lists, probes = stages_[0].probes;
+        const std::size_t usual = (std::min(probes, lists) * live_ + lists - 1) / lists;
+        const std::size_t want = masked ? std::min(total, std::max(keep, usual)) : keep;
+        using Scan = ListScan<decltype(score)>;
+        std::vector<typename Scan::Segment> segments;
+        for (std::size_t s = 0; s < segments_.size(); ++s)
+            segments.push_back({segments_[s].rows, segments_[s].lists, masks[s]});
+        const Scan scan(isa_, partition_, better_, std::move(segments), probes, keep, want, score);
+        std::int64_t scored = scan.run(queries, nq, threads, found);
+        for (std::size_t s = 0; s < segments_.size(); ++s) {
+            if (segments_[s].lists.offsets != nullptr) continue;
+            scan_segment(scorers[s], s, stages_.back(), nq, std::min(keep, allowed[s]), masks[s], threads, found);
+            scored += static_cast<std::int64_t>(allowed[s] * nq);
+        }
+        for (const std::vector<Candidate>& line : found)
+            if (line.size() < keep) throw std::runtime_error("lists hold fewer rows than their segments");
+        return scored;
+    }
+
     AnyScorer scorer(std::size_t i, const SegmentData& segment, const StageQueries& coded) const {
         const StageData& data = segment.stages[i];
         switch (stages_[i].kind) {
@@ -215,10 +277,6 @@ private:
     }
     static float score_of(float score, std::size_t) { return score; }
 
-    static Candidate candidate(std::size_t segment, std::int64_t row, float score) {
-        return {order_of(score + 0.0F), static_cast<std::uint32_t>(segment), static_cast<std::uint32_t>(row), score};
-    }
-
     void scan_segment(const AnyScorer& any, std::size_t s, const StageSpec& stage, std::size_t nq, std::size_t keep,
                       const std::uint8_t* mask, std::size_t threads, std::vector<std::vector<Candidate>>& found) const {
         std::visit(
@@ -236,7 +294,7 @@ private:
 
     void rescore(const std::vector<AnyScorer>& scorers, const StageSpec& stage, std::size_t threads,
                  std::vector<std::vector<Candidate>>& found) const {
-        constexpr std::size_t ahead = 4;
+        constexpr std::size_t ahead = 3;
         const std::size_t nq = found.size(), m = nq == 0 ? 0 : found[0].size(), pairs = nq * m;
         if (pairs == 0) return;
         const double row_bytes =
@@ -263,45 +321,14 @@ private:
         });
     }
 
-    // The best `keep` by score, ties by id; sorted if asked.
-    void select(std::vector<Candidate>& line, std::size_t keep, bool sorted) const {
-        const auto better = [this](const Candidate& a, const Candidate& b) {
-            if (a.order != b.order) return a.order < b.order;
-            return a.segment == b.segment ? a.row < b.row : id_before(a, b);
-        };
-        if (keep < line.size()) {
-            std::nth_element(line.begin(), line.begin() + static_cast<std::ptrdiff_t>(keep), line.end(), better);
-            line.resize(keep);
-        }
-        if (sorted) std::sort(line.begin(), line.end(), better);
-    }
-
-    bool id_before(const Candidate& a, const Candidate& b) const {
-        const SegmentData &left = segments_[a.segment], &right = segments_[b.segment];
-        if (left.ids != nullptr && right.ids != nullptr) {
-            if (left.ids[a.row] != right.ids[b.row]) return left.ids[a.row] < right.ids[b.row];
-            return a.segment < b.segment;
-        }
-        if (left.ids != nullptr || right.ids != nullptr) return a.segment < b.segment;
-        const auto [x, x_size] = string_id(left, a.row);
-        const auto [y, y_size] = string_id(right, b.row);
-        const int compared = std::memcmp(x, y, std::min(x_size, y_size));
-        if (compared != 0) return compared < 0;
-        return x_size != y_size ? x_size < y_size : a.segment < b.segment;
-    }
-
-    // Damaged offsets must not lead outside the file: such an id counts as empty.
-    static std::pair<const std::uint8_t*, std::size_t> string_id(const SegmentData& segment, std::size_t row) {
-        const std::uint64_t from = segment.id_offsets[row], to = segment.id_offsets[row + 1];
-        if (from > to || to > segment.id_size) return {segment.id_bytes, 0};
-        return {segment.id_bytes + from, to - from};
-    }
-
     const Isa& isa_;
     std::size_t full_;
     std::vector<std::size_t> ends_;
     std::vector<StageSpec> stages_;
     std::vector<SegmentData> segments_;
+    PartitionData partition_;
+    std::size_t live_;
+    Better better_;
     std::vector<std::size_t> starts_;
 };
 

@@ -16,11 +16,16 @@ constexpr std::size_t kQueryTile = 64;           // queries that share one readi
 constexpr std::size_t kBlockBytes = 256 * 1024;  // of rows; stays in a core's L2 cache while a tile of queries uses it
 constexpr std::size_t kBlockRows = 2048;
 
+// Forbidden rows that are scored with their neighbours: so many bytes are read sooner than skipped.
+inline std::size_t bridged_rows(std::size_t row_bytes) {
+    constexpr std::size_t bytes = 2048;
+    return std::clamp<std::size_t>(bytes / row_bytes, 1, 16);
+}
+
 // Moves [first, last) to the next stretch of at most `longest` rows worth scoring: it begins with an allowed row and
-// ends before 16 forbidden ones in a row, so that a sparse mask saves most of the work. False at the end.
-inline bool next_stretch(const std::uint8_t* mask, std::size_t end, std::size_t longest, std::size_t& first,
-                         std::size_t& last) {
-    constexpr std::size_t gap = 16;
+// ends before `gap` forbidden ones in a row, so that a sparse mask saves most of the work. False at the end.
+inline bool next_stretch(const std::uint8_t* mask, std::size_t end, std::size_t longest, std::size_t gap,
+                         std::size_t& first, std::size_t& last) {
     first = last;
     if (mask != nullptr)
         while (first < end && mask[first] == 0) ++first;
@@ -39,6 +44,7 @@ void scan(const Scorer& scorer, std::size_t n, std::size_t nq, std::size_t keep,
     if (keep == 0) return;
     const std::size_t row_bytes = scorer.bytes_per_row();
     const std::size_t block = std::clamp<std::size_t>(kBlockBytes / row_bytes, 16, kBlockRows);
+    const std::size_t gap = bridged_rows(row_bytes);
     for (std::size_t tile = 0; tile < nq; tile += kQueryTile) {
         const std::size_t queries = std::min(kQueryTile, nq - tile);
         const std::size_t parts =
@@ -50,12 +56,17 @@ void scan(const Scorer& scorer, std::size_t n, std::size_t nq, std::size_t keep,
             std::vector<Best> mine(queries, Best(keep, end - begin));
             std::vector<typename Scorer::Value> values(block);
             Scratch scratch(block);
-            std::size_t first = begin, last = begin;
-            while (next_stretch(mask, end, block, first, last))
+            std::size_t next = begin, after = begin;
+            bool more = next_stretch(mask, end, block, gap, next, after);
+            while (more) {
+                const std::size_t first = next, last = after;
+                more = next_stretch(mask, end, block, gap, next, after);
+                if (more && mask != nullptr) scorer.prefetch(next);  // no pattern that the hardware could see
                 for (std::size_t q = 0; q < queries; ++q) {
                     scorer(tile + q, first, last - first, values.data(), scratch);
                     mine[q].offer(values.data(), first, last - first, mask == nullptr ? nullptr : mask + first);
                 }
+            }
             best[part] = std::move(mine);
         });
         parallel(std::min(parts, queries), [&](std::size_t part) {

@@ -51,6 +51,12 @@ public:
 
     void append(const Best& other) { keys_.insert(keys_.end(), other.keys_.begin(), other.keys_.end()); }
 
+    // At most `keep`, in no order.
+    const std::vector<std::uint64_t>& unsorted() {
+        shrink();
+        return keys_;
+    }
+
     // Sorted, at most `keep`.
     const std::vector<std::uint64_t>& finish() {
         shrink();

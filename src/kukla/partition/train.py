@@ -1,0 +1,89 @@
+"""Training a partition: k-means, and codebooks of residuals."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kukla.kernels.partition import group_widths
+from kukla.partition.codebooks import train_codebooks
+from kukla.partition.groups import choose_groups
+from kukla.partition.k_means import Nearest, k_means, means
+from kukla.partition.model import NEAR_DIMS, Partition
+from kukla.progress import Progress
+
+__all__ = ["train_partition"]
+
+CODEBOOK_ROWS = 16_384
+
+LEAST_WEIGHT = 1e-6
+
+F32 = NDArray[np.float32]
+
+
+def train_partition(
+    rows: F32,
+    *,
+    lists: int,
+    code_bytes: int,
+    queries: F32 | None = None,
+    cosine: bool = True,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Partition:
+    """A partition for rows like these.
+
+    Parameters
+    ----------
+    rows : ndarray of float32, shape (n, dim)
+        A sample, as an index stores them; at least ``lists``, better forty times as many.
+    lists : int
+    code_bytes : int
+        Of one row's code: even, at most 128.
+    queries : ndarray of float32, shape (m, dim), optional
+        They say how much each dim matters. Default: the rows.
+    cosine : bool
+        Whether rows are of length 1.
+    seed : int
+    progress : callable, optional
+
+    Returns
+    -------
+    Partition
+    """
+    rng = np.random.default_rng(seed)
+    near = np.ascontiguousarray(rows[:, :NEAR_DIMS])
+    found = Nearest(k_means(near, lists, rng, progress=progress)).of(near)
+    centroids = means(rows, found, lists, rng)
+    largest = np.abs(centroids).max(axis=1)
+    scales = np.where(largest > 0, largest / 127, 1).astype(np.float32)
+    codes = np.rint(centroids / scales[:, None]).astype(np.int8)
+    centroids = codes * scales[:, None]
+    lengths = np.sqrt(np.einsum("ij,ij->i", centroids, centroids, dtype=np.float64))
+    # A centroid of nothing is that of rows from all sides: as long as the usual one.
+    usual = float(np.median(lengths[lengths > 0])) if (lengths > 0).any() else 1.0
+    routes = 1 / np.where(lengths > usual * 1e-3, lengths, usual) if cosine else np.ones(lists)
+
+    some = np.sort(rng.choice(len(rows), min(len(rows), CODEBOOK_ROWS), replace=False))
+    residuals = rows[some] - centroids[found[some]]
+    asked = rows if queries is None else queries
+    weights = np.einsum("ij,ij->j", asked, asked, dtype=np.float64) / len(asked)
+    order, last = choose_groups(
+        np.einsum("ij,ij->j", residuals, residuals) / len(residuals) * weights, 2 * code_bytes
+    )
+    ends = last.astype(np.uint64)
+    # Only ratios inside a group decide which codeword is nearest.
+    starts = np.concatenate([[0], ends[:-1].astype(np.int64)])
+    most = np.maximum.reduceat(weights[order], starts)
+    most = np.repeat(np.where(most > 0, most, 1.0), group_widths(ends))
+    kept = np.maximum(weights[order] / most, LEAST_WEIGHT).astype(np.float32)
+    books = train_codebooks(np.ascontiguousarray(residuals[:, order]), kept, ends, rng)
+    return Partition(
+        codes=codes,
+        scales=scales,
+        routes=routes.astype(np.float32),
+        order=order.astype(np.uint64),
+        ends=ends,
+        books=books,
+        weights=kept,
+    )

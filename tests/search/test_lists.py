@@ -1,0 +1,405 @@
+"""Plans that look into lists: NumPy is the specification, native code gives the same bits."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from tests.partition.samples import clustered, reports, same_everywhere, three_segments
+
+from kukla import Index, Plan, kernels
+from kukla.errors import PlanError
+from kukla.search import run as run_module
+
+native = pytest.mark.skipif(kernels.available() == ("numpy",), reason="no native kernels here")
+DIM = 48
+PLANS = (
+    "48:pq4@40 > 48:float32",
+    "48:pq4/1@10 > 48:float32",
+    "48:pq4/5@60 > 48:int8@20 > 48:float32",
+    "48:pq4/30@3x > 48:int8",
+    "48:pq4/7",
+    "48:pq4/9999@100 > 48:float32",
+)
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
+    """2,100 cosine documents in three segments, one of each kind."""
+    with kernels.use(kernels.available()[0]):
+        index = three_segments(tmp_path_factory.mktemp("lists") / "index", DIM, nesting=(16, DIM))
+    with index:
+        yield index
+
+
+@pytest.fixture(scope="module")
+def queries() -> NDArray[np.float32]:
+    return clustered(12, DIM, seed=7)
+
+
+def everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep to the lists however few rows a filter leaves."""
+    monkeypatch.setattr(run_module, "without_lists", lambda plan, *_, **__: plan)
+
+
+# Native code against NumPy
+
+
+@native
+@pytest.mark.parametrize("plan", PLANS)
+def test_every_instruction_set_gives_what_numpy_gives(
+    mixed: Index, queries: NDArray[np.float32], plan: str
+) -> None:
+    one = same_everywhere(mixed, queries[:1], 10, plan)
+    batch = same_everywhere(mixed, queries[:5], 10, plan)
+    np.testing.assert_array_equal(one.ids[0], batch.ids[0])
+    np.testing.assert_array_equal(one.scores[0], batch.scores[0])
+    same_everywhere(mixed, queries[5:6], 1, plan)
+
+
+@native
+@pytest.mark.parametrize(
+    ("dim", "options"),
+    [
+        (8, {"strings": True, "metric": "ip"}),
+        (33, {"precisions": ("float16",)}),
+        (100, {"metric": "ip", "precisions": ("int8", "float16")}),
+        (130, {"strings": True, "precisions": ("float32",)}),
+        (300, {"precisions": ("binary", "int8", "float32")}),
+    ],
+    ids=str,
+)
+def test_metrics_ids_dims_and_precisions(tmp_path: Path, dim: int, options: dict[str, Any]) -> None:
+    exact = options.get("precisions", ("float32",))[-1]
+    with three_segments(tmp_path / "index", dim, **options) as index:
+        asked = clustered(3, dim, seed=5)
+        for plan in (f"{dim}:pq4/6@30 > {dim}:{exact}", f"{dim}:pq4@10 > {dim}:{exact}"):
+            same_everywhere(index, asked, 10, plan)
+
+
+@native
+def test_wide_vectors(tmp_path: Path) -> None:
+    rows = clustered(1200, 1536)
+    with Index.create(tmp_path / "index", dim=1536, nesting=(256, 1536)) as index:
+        index.add(rows)
+        index.partition(60, code_bytes=32)
+        same_everywhere(index, clustered(2, 1536, seed=2), 10, "1536:pq4/8@100 > 1536:int8@20 > 1536:float32")
+
+
+@native
+def test_a_projected_index(tmp_path: Path) -> None:
+    from kukla.projection.fit_pca import fit_pca
+
+    rows = clustered(1300, DIM)
+    with Index.create(tmp_path / "index", dim=DIM, projection=fit_pca(rows)) as index:
+        index.add(rows)
+        index.partition(40)
+        found = same_everywhere(index, rows[:5], 10, "48:pq4@1300 > 48:float32")
+        exact = index.search(rows[:5], 10, plan="48:float32")
+        np.testing.assert_array_equal(found.ids, exact.ids)
+        assert found.ids[:, 0].tolist() == [0, 1, 2, 3, 4]
+
+
+@native
+def test_batches_in_the_order_of_lists_and_threads(mixed: Index) -> None:
+    """More queries than share a reading of the lists, and more lists than a query looks at alone."""
+    asked = clustered(110, DIM, seed=3)
+    plan = "48:pq4/20@30 > 48:float32"
+    batch = mixed.search(asked, 10, plan=plan)
+    for threads in (2, 3):
+        again = mixed.search(asked, 10, plan=plan, threads=threads)
+        np.testing.assert_array_equal(again.ids, batch.ids)
+        np.testing.assert_array_equal(again.scores, batch.scores)
+        assert reports(again) == reports(batch)
+    for i in (0, 1, 95, 96, 97, 109):
+        single = mixed.search(asked[i], 10, plan=plan)
+        np.testing.assert_array_equal(single.ids[0], batch.ids[i])
+        np.testing.assert_array_equal(single.scores[0], batch.scores[i])
+    with kernels.use("numpy"):
+        expected = mixed.search(asked[90:100], 10, plan=plan)
+    np.testing.assert_array_equal(batch.ids[90:100], expected.ids)
+    np.testing.assert_array_equal(batch.scores[90:100], expected.scores)
+
+
+@native
+def test_a_batch_without_deletions_reads_list_after_list(tmp_path: Path) -> None:
+    with Index.create(tmp_path / "index", dim=DIM) as index:
+        index.add(clustered(1500, DIM))
+        index.partition(60)
+        asked = clustered(15, DIM, seed=3)
+        found = same_everywhere(index, asked, 10, "48:pq4/25@40 > 48:float32")
+        for i in (0, 14):
+            np.testing.assert_array_equal(index.search(asked[i], 10, plan=found.plan).ids[0], found.ids[i])
+
+
+@native
+@pytest.mark.parametrize("most", [1, 10, 50])
+def test_filters(
+    mixed: Index, queries: NDArray[np.float32], most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of each hundred documents so many match; the lists, and the plan that a search would rather run."""
+    chosen = {"n": {"$lt": most}}
+    plan = "48:pq4/6@30 > 48:float32"
+    same_everywhere(mixed, queries[:4], 10, plan, filter=chosen)
+    everywhere(monkeypatch)
+    found = same_everywhere(mixed, queries[:4], 10, plan, filter=chosen)
+    assert str(found.plan) == plan
+    matching = mixed.search(queries[:1], 2450, plan="48:float32", filter=chosen).ids[0]
+    assert found.ids.shape == (4, 10)
+    assert np.isin(found.ids, matching).all()
+    assert all(int(id_) % 100 < most for id_ in matching)
+
+
+@native
+def test_a_filter_that_nothing_matches(
+    mixed: Index, queries: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everywhere(monkeypatch)
+    found = same_everywhere(mixed, queries[:2], 10, "48:pq4/6@30 > 48:float32", filter={"n": -1})
+    assert found.ids.shape == (2, 0)
+    assert found.scanned == 0
+
+
+@native
+def test_queries_of_every_size(tmp_path: Path) -> None:
+    """Inner products of zeros, and of numbers near both ends of float32: the same bits, no warning."""
+    with Index.create(tmp_path / "index", dim=DIM, metric="ip") as index:
+        index.add(np.concatenate([np.zeros((30, DIM), np.float32), clustered(1300, DIM)]))
+        index.partition(30)
+        asked = np.concatenate([np.zeros((1, DIM), np.float32), clustered(1, DIM, seed=4)])
+        same_everywhere(index, asked, 10, "48:pq4/4@30 > 48:float32")
+        for factor in (1e-44, 1e-37, 1e-30, 1e30, 1e37):
+            same_everywhere(index, asked[1:] * np.float32(factor), 5, "48:pq4/4@30 > 48:float32")
+        zero = index.search(asked[0], 5, plan="48:pq4@10 > 48:float32")
+        assert (zero.ids.tolist(), zero.scores.tolist()) == ([[0, 1, 2, 3, 4]], [[0.0] * 5])
+
+
+@native
+@pytest.mark.parametrize("strings", [False, True])
+def test_equal_scores_are_settled_by_id(tmp_path: Path, strings: bool) -> None:
+    """Every document thrice, and five hundred that are all equal, over three segments."""
+    rows = np.concatenate([np.repeat(clustered(420, DIM), 3, axis=0), np.ones((540, DIM), np.float32)])
+    numbers = np.random.default_rng(2).permutation(len(rows)).tolist()
+    ids: list[Any] = [f"é{n}" for n in numbers] if strings else numbers
+    with Index.create(tmp_path / "index", dim=DIM) as index:
+        for low, high in ((0, 500), (500, 1700), (1700, 1800)):
+            index.add(rows[low:high], ids=ids[low:high])
+        index.partition(12)
+        # Estimates with and without codes differ: only what is kept as a whole is in the order of ids.
+        found = same_everywhere(index, rows[-2:], 7, "48:pq4/3@900 > 48:float32")
+        equal = sorted(ids[1260:])
+        assert found.ids[0].tolist() == found.ids[1].tolist() == equal[:7]
+        same_everywhere(index, rows[-2:], 7, "48:pq4/3@20 > 48:float32")
+        same_everywhere(index, rows[:3], 20, "48:pq4/2@25 > 48:int8@22 > 48:float32")
+
+
+@native
+def test_vectors_that_are_all_equal(tmp_path: Path) -> None:
+    """One list has everything, the others nothing; codes say nothing."""
+    with Index.create(tmp_path / "index", dim=9) as index:
+        index.add(np.ones((1100, 9)))
+        index.partition(20)
+        found = same_everywhere(index, np.ones((2, 9)), 8, "9:pq4/1@8 > 9:float32")
+        assert found.ids.tolist() == [list(range(8))] * 2
+        same_everywhere(index, -np.ones((1, 9)), 1100, "9:pq4/1@8 > 9:float32")
+
+
+# What a plan with lists promises
+
+
+def test_all_lists_and_a_shortlist_of_everything_are_exact(
+    mixed: Index, queries: NDArray[np.float32], isa: str
+) -> None:
+    exact = mixed.search(queries, 12, plan="48:float32")
+    for plan in ("48:pq4@2450 > 48:float32", "48:pq4/150@2450 > 48:float32", "48:pq4/1@2450 > 48:float32"):
+        found = mixed.search(queries, 12, plan=plan)
+        np.testing.assert_array_equal(found.ids, exact.ids)
+        np.testing.assert_array_equal(found.scores, exact.scores)
+        assert found.stages[0].scored == len(mixed) * len(queries)
+        assert {str(one) for one in found.certificates()} == {"exact"}
+
+
+def test_k_above_the_number_of_documents_gives_all(
+    mixed: Index, queries: NDArray[np.float32], isa: str
+) -> None:
+    found = mixed.search(queries[:2], 10_000, plan="48:pq4/1@1 > 48:float32")
+    exact = mixed.search(queries[:2], 10_000, plan="48:float32")
+    np.testing.assert_array_equal(found.ids, exact.ids)
+
+
+def test_more_lists_find_more(mixed: Index) -> None:
+    asked = clustered(60, DIM, seed=9)
+    exact = mixed.search(asked, 10, plan="48:float32").ids
+    shares = []
+    for probes in (1, 4, 16, 150):
+        found = mixed.search(asked, 10, plan=f"48:pq4/{probes}@30 > 48:float32").ids
+        shares.append(np.mean([len({*a} & {*b}) / 10 for a, b in zip(found, exact, strict=True)]))
+    assert shares == sorted(shares)
+    assert shares[0] < 0.8 < 0.9 < shares[-1], shares
+
+
+def test_lists_prove_nothing_unless_everything_was_kept(mixed: Index) -> None:
+    """A list that nobody looked into may hold better documents: its estimates are no bounds."""
+    asked = clustered(60, DIM, seed=9)
+    plan = "48:pq4/1@10 > 48:float32"
+    found = mixed.search(asked, 10, plan=plan)
+    exact = mixed.search(asked, 10, plan="48:float32")
+    assert (found.ids != exact.ids).any()
+    assert {str(one) for one in found.certificates()} == {"not certified"}
+    proven = mixed.search(asked, 10, plan=plan, certify=True)
+    np.testing.assert_array_equal(proven.ids, exact.ids)
+    np.testing.assert_array_equal(proven.scores, exact.scores)
+    assert proven.proof is not None
+    assert proven.proof.queries == 60
+    assert proven.proof.changed > 0
+    assert {str(one) for one in proven.certificates()} == {"exact"}
+
+
+def test_the_order_of_adding_does_not_matter(tmp_path: Path) -> None:
+    """The same partition over the same documents in another order, and merged: the same answers."""
+    rows = clustered(1600, DIM)
+    answers = []
+    for seed in (0, 1):
+        with Index.create(tmp_path / str(seed), dim=DIM, metric="ip") as index:
+            first = np.arange(1600)
+            index.add(rows, ids=first.tolist())
+            index.partition(20, seed=3)
+            if seed:
+                for part in np.array_split(np.random.default_rng(seed).permutation(1600), 3):
+                    index.upsert(rows[part], ids=part.tolist())
+            index.compact()
+            answers.append(index.search(clustered(9, DIM, seed=1), 10, plan="48:pq4/4@50 > 48:float32"))
+    np.testing.assert_array_equal(answers[0].ids, answers[1].ids)
+    np.testing.assert_array_equal(answers[0].scores, answers[1].scores)
+
+
+def test_reports_count_what_was_read(tmp_path: Path, isa: str) -> None:
+    """Of one list: all lists are alike here. The cost model says the same of all lists."""
+    with Index.create(tmp_path / "index", dim=DIM) as index:
+        index.add(clustered(1200, DIM))
+        index.partition(1, code_bytes=16)
+        plan = "48:pq4/1@50 > 48:float32"
+        found = index.search(clustered(3, DIM, seed=1), 10, plan=plan)
+        cost = index.explain(plan)
+        assert [one.scored for one in found.stages] == [3 * 1200, 3 * 50]
+        assert [one.kept for one in found.stages] == [3 * 50, 3 * 10]
+        assert [one.bytes_read for one in found.stages] == [3 * one.bytes_read for one in cost.stages]
+        partition = index._store.current().partition
+        assert partition is not None
+        assert found.stages[0].bytes_read == 3 * (1200 * 16 + partition.choosing_bytes(1))
+
+
+def test_a_filter_or_deletions_are_not_counted(
+    tmp_path: Path, isa: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everywhere(monkeypatch)
+    with Index.create(tmp_path / "index", dim=DIM) as index:
+        index.add(clustered(1200, DIM), metadata=[{"n": i % 4} for i in range(1200)])
+        index.partition(1)
+        index.delete(range(0, 1200, 3))
+        plan = "48:pq4@50 > 48:float32"
+        assert index.search(clustered(2, DIM), plan=plan).stages[0].scored == 2 * 800
+        assert index.search(clustered(2, DIM), plan=plan, filter={"n": 1}).stages[0].scored == 2 * 200
+
+
+def test_a_selective_filter_goes_without_lists(mixed: Index, queries: NDArray[np.float32], isa: str) -> None:
+    """A scan of the few that match reads less; the result says which plan was run, and is as exact as it."""
+    few = mixed.search(queries, 5, plan="48:pq4/4@50 > 48:float32", filter={"n": 3})
+    assert str(few.plan) == "48:float32"
+    exact = mixed.search(queries, 5, plan="48:float32", filter={"n": 3})
+    np.testing.assert_array_equal(few.ids, exact.ids)
+    alone = mixed.search(queries, 5, plan="48:pq4/4", filter={"n": 3})
+    assert str(alone.plan) == "48:float32"
+    many = mixed.search(queries, 5, plan="48:pq4/4@50 > 48:float32", filter={"n": {"$lt": 90}})
+    assert str(many.plan) == "48:pq4/4@50 > 48:float32"
+
+
+# Where there are no lists
+
+
+@pytest.mark.parametrize("count", [0, 20])
+def test_without_a_partition_there_is_an_error_that_says_what_to_do(tmp_path: Path, count: int) -> None:
+    with Index.create(tmp_path / "index", dim=DIM) as index:
+        if count:
+            index.add(clustered(count, DIM))
+        for call in (
+            lambda: index.search(np.ones(DIM), plan="48:pq4@20 > 48:float32"),
+            lambda: index.explain("48:pq4@20 > 48:float32"),
+        ):
+            with pytest.raises(
+                PlanError, match=r"48:pq4@20: the index has no lists; make them with its partition\(\)"
+            ):
+                call()
+
+
+def test_an_index_that_became_empty_finds_nothing(tmp_path: Path, isa: str) -> None:
+    with Index.create(tmp_path / "index", dim=DIM) as index:
+        index.add(clustered(1100, DIM))
+        index.partition(10)
+        index.delete(range(1100))
+        found = index.search(np.ones((2, DIM)), 5, plan="48:pq4/2@20 > 48:float32")
+        assert found.ids.shape == (2, 0)
+        assert index.search(np.empty((0, DIM)), 5, plan="48:pq4/2").ids.shape == (0, 0)
+        index.add(clustered(3, DIM))
+        assert index.search(np.ones((2, DIM)), 5, plan="48:pq4/2@20 > 48:float32").ids.shape == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("plan", "message"),
+    [
+        ("16:pq4@20 > 48:float32", "pq4 codes are of all dims, 48"),
+        ("48:int8@20 > 48:pq4", "only a first stage can look into lists|not more than"),
+        ("48:int8/3@20 > 48:float32", "only pq4 stages look into lists; int8 has no probes, got 3"),
+        ("48:pq4/0@20 > 48:float32", "probes must be an integer from 1"),
+    ],
+)
+def test_plans_that_make_no_sense(mixed: Index, plan: str, message: str) -> None:
+    with pytest.raises(PlanError, match=message):
+        mixed.search(np.ones(DIM), plan=plan)
+
+
+def test_a_plan_bound_before_the_lists_were_replaced_is_not_used_after(tmp_path: Path, isa: str) -> None:
+    rows = clustered(1100, DIM)
+    with Index.create(tmp_path / "index", dim=DIM) as index:
+        index.add(rows)
+        plan = Plan.parse("48:pq4@1100 > 48:float32")
+        for lists in (5, 50, 9):
+            index.partition(lists, seed=lists)
+            found = index.search(rows[:4], 3, plan=plan)
+            assert found.ids[:, 0].tolist() == [0, 1, 2, 3]
+            assert found.stages[0].scored == 4 * 1100
+
+
+def test_many_threads_search_while_lists_are_made(tmp_path: Path) -> None:
+    """Whatever is there when a search begins, it is searched as a whole."""
+    rows = clustered(1500, DIM)
+    with Index.create(tmp_path / "index", dim=DIM) as index:
+        index.add(rows)
+        index.partition(10)
+        expected = index.search(rows[:6], 5, plan="48:float32").ids
+        odd: list[BaseException] = []
+        done = threading.Event()
+
+        def search() -> None:
+            try:
+                while not done.is_set():
+                    found = index.search(rows[:6], 5, plan="48:pq4@1500 > 48:float32")
+                    np.testing.assert_array_equal(found.ids, expected)
+            except BaseException as error:
+                odd.append(error)
+
+        threads = [threading.Thread(target=search) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for lists in (20, 5, 30):
+            index.partition(lists)
+        done.set()
+        for thread in threads:
+            thread.join()
+        assert odd == []
+        index.verify()
