@@ -56,7 +56,6 @@ public:
 
 private:
     static constexpr std::size_t kTile = 96;   // queries that share a reading of the lists; their tables fit in L2
-    static constexpr std::size_t kAlone = 8;   // lists that each query of a tile looks into before: they say what is near
     static constexpr std::size_t kBlocks = 64;  // of a list that are scanned before the threshold is looked at again
 
     struct Room {
@@ -99,7 +98,7 @@ private:
             asked.push_back(std::make_unique<Asked>(*this, queries + q * partition_.dim, q));
         // Which lists a query looks into does not depend on the order in which they are read.
         const bool together = asked.size() > 1 && !masked_;
-        const std::size_t alone = together ? std::min(kAlone, probes_) : probes_;
+        const std::size_t alone = together ? std::min(kFirstLists, probes_) : probes_;
         for (const auto& one : asked)
             for (std::size_t i = 0; i < alone; ++i)
                 visit(*one, i, i + ahead_ < probes_ ? &one->places[(i + ahead_) * segments_.size()] : nullptr, room);

@@ -48,6 +48,8 @@ struct BlockTail {
 };
 static_assert(sizeof(BlockTail) == kBlockTail, "files have no other filling");
 
+constexpr std::size_t kFirstLists = 8;
+
 // One query's view of a partition.
 class ListQuery {
 public:
@@ -60,7 +62,7 @@ public:
         }
     };
 
-    // The first `probes` lists, in no order, are found from half as many more whole centroids, which their heads chose.
+    // The first `probes` lists are found from half as many more whole centroids, which their heads chose.
     ListQuery(const Isa& isa, const PartitionData& partition, const float* query, std::size_t probes)
         : isa_(isa), partition_(partition) {
         code(query);
@@ -101,7 +103,10 @@ private:
         probes = std::min(probes, lists);
         dots_.resize(lists);
         isa_.int8_dots(partition_.heads, lists, partition_.head, head_.data(), dots_.data());
-        if (wanted == lists) return look_at_all();
+        if (wanted == lists) {
+            look_at_all();
+            return arrange(probes);
+        }
         Best near(wanted, lists);
         std::vector<double> totals(lists, 0.0);
         std::vector<float> routes(lists);
@@ -114,8 +119,18 @@ private:
             if (i + 4 < wanted) prefetch_tail(choices_[i + 4].list);
             choices_[i] = whole(choices_[i].list);
         }
-        std::nth_element(choices_.begin(), choices_.begin() + static_cast<std::ptrdiff_t>(probes - 1), choices_.end());
-        std::sort(choices_.begin() + static_cast<std::ptrdiff_t>(probes), choices_.end());
+        arrange(probes);
+    }
+
+    // The best few first: they say how good a row must be. Then the other probes as they lie in memory, where lists of
+    // one parent are neighbours. Then, in order, those that are looked into only if rows are missing.
+    void arrange(std::size_t probes) {
+        const auto first = choices_.begin(), end = first + static_cast<std::ptrdiff_t>(probes);
+        const auto few = first + static_cast<std::ptrdiff_t>(std::min(probes, kFirstLists));
+        if (end != choices_.end()) std::nth_element(first, end - 1, choices_.end());
+        std::partial_sort(first, few, end);
+        std::sort(few, end, [](const Choice& a, const Choice& b) { return a.list < b.list; });
+        std::sort(end, choices_.end());
     }
 
     // After the lists that were chosen come all others.
