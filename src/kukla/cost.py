@@ -20,7 +20,7 @@ __all__ = ["PlanCost", "StageCost", "bytes_before", "bytes_per_row", "bytes_per_
 
 NORM_BYTES = 4
 LIST_ROW_BYTES = 4
-"""Of a row's number in its list."""
+"""Of a row's number beside its code; its stretch and the filling, two bytes more, are not counted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,8 +92,6 @@ public:
         if (line_.size() >= 2 * keep_ + 64) shrink();
     }
 
-    std::size_t size() const { return line_.size(); }
-
     std::vector<Candidate> finish() {
         better_.select(line_, keep_, false);
         return std::move(line_);

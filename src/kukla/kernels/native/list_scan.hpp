@@ -5,7 +5,6 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -55,7 +54,7 @@ public:
     }
 
 private:
-    static constexpr std::size_t kTile = 96;   // queries that share a reading of the lists; their tables fit in L2
+    static constexpr std::size_t kTile = 96;    // queries that share a reading of the lists; their tables fit in L2
     static constexpr std::size_t kBlocks = 64;  // of a list that are scanned before the threshold is looked at again
 
     struct Room {
