@@ -23,7 +23,11 @@ from .rows import Matrix, interpolate, rows_of
 __all__ = ["main"]
 
 Values = dict[str, dict[int, NDArray[np.float64]]]
-KEEP = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 1.0)
+KEEP = (
+    "0", "0.1", "0.2", "0.3", "0.4", "0.5", "0.6", "0.7", "1",
+    "0.5,0.5,0.4,0.3,0.2", "0.6,0.5,0.4,0.3,0.3", "0.6,0.6,0.5,0.4,0.3", "0.7,0.7,0.5,0.4,0.3",
+    "0.7,0.7,0.5,0.3,0.1",
+)  # fmt: skip
 
 
 def main() -> None:
@@ -32,7 +36,7 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="folder with ir/")
     parser.add_argument("--start", type=Path, required=True, help="the model folder that was gone on from")
     parser.add_argument("--work", type=Path, default=Path("build/builtin_model"))
-    parser.add_argument("--keep", type=float, nargs="+", default=KEEP)
+    parser.add_argument("--keep", nargs="+", default=KEEP, help="0.3, or a share for each dim: 0.6,0.5,...")
     options = parser.parse_args()
     start = StaticEmbedder.load(options.start)
     processor = sentencepiece.SentencePieceProcessor(model_file=str(options.start / "pieces.model"))
@@ -48,11 +52,12 @@ def main() -> None:
     before = measure(start)
     print(f"{len(runs)} trainings; nDCG@10, mean over {len(folders)} collections and {len(dims)} dims")
     for keep in options.keep:
-        rows, scales = quantise_rows(interpolate(rows_of(options.start), trained, (keep,), dims))
+        shares = tuple(float(share) for share in keep.split(","))
+        rows, scales = quantise_rows(interpolate(rows_of(options.start), trained, shares, dims))
         found = measure(StaticEmbedder(processor, rows, scales, start.space))
         chosen, others, every = slice(0, None, 2), slice(1, None, 2), slice(None)
         print(
-            f"keep {keep:.1f}: {_mean(found, chosen):.4f} on every second query, "
+            f"keep {keep}: {_mean(found, chosen):.4f} on every second query, "
             f"{_mean(found, others):.4f} on the others; "
             f"worse on every second: {_worse(found, before, chosen)}; on all: {_worse(found, before, every)}",
             flush=True,

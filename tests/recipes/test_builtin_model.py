@@ -239,10 +239,10 @@ class TestShares:
         first, whole, nothing = capsys.readouterr().out.splitlines()
         assert first == "1 trainings; nDCG@10, mean over 1 collections and 5 dims"
         assert whole.startswith(
-            "keep 1.0: 1.0000 on every second query, 1.0000 on the others; worse on every second: n"
+            "keep 1: 1.0000 on every second query, 1.0000 on the others; worse on every second: n"
         )
         assert whole.endswith("nowhere; on all: nowhere")
-        assert not nothing.startswith("keep 0.0: 1.0000")
+        assert not nothing.startswith("keep 0: 1.0000")
 
 
 @pytest.mark.slow
