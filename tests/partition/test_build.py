@@ -29,7 +29,7 @@ def test_by_default_there_are_four_times_the_square_root_of_lists(folder: Path) 
     steps: list[tuple[int, int | None]] = []
     with Index.open(folder) as index:
         index.partition(progress=lambda *step: steps.append(step))
-        partition = index._store.current().partition
+        partition = index._opened.store.current().partition
         assert partition is not None
         assert partition.lists == default_lists(1100) == 133
         # Groups of one dim each are as many as codes of 64 bytes can use here.
@@ -57,7 +57,7 @@ def test_what_is_refused(folder: Path, options: dict[str, Any], message: str) ->
     with Index.open(folder) as index:
         with pytest.raises((InputError, VectorError), match=message):
             index.partition(**options)
-        assert index._store.current().partition is None
+        assert index._opened.store.current().partition is None
 
 
 def test_vectors_of_a_few_dims_need_no_lists(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_queries_may_be_many_few_or_none(folder: Path) -> None:
         prints = []
         for queries in (None, np.empty((0, DIM)), clustered(1, DIM, seed=2), clustered(50, DIM, seed=2)):
             index.partition(20, queries=queries, code_bytes=4)
-            partition = index._store.current().partition
+            partition = index._opened.store.current().partition
             assert partition is not None
             prints.append(partition.fingerprint)
         assert prints[0] == prints[1]
@@ -121,11 +121,11 @@ def test_the_sample_comes_from_all_segments_and_live_rows_only(
         far[:, 3] = 1
         index.delete(range(550))
         index.add(far, ids=range(5000, 6100))
-        rows = module._sample(index._store.current(), 50, np.random.default_rng(0))
+        rows = module._sample(index._opened.store.current(), 50, np.random.default_rng(0))
         assert 500 <= len(rows) <= 502
         new = (rows == far[0]).all(axis=1).sum()
         assert abs(int(new) - 500 * 1100 / 1650) <= 2
-        live = index._store.current().segments[0].vectors[550:]
+        live = index._opened.store.current().segments[0].vectors[550:]
         assert all((row == live).all(axis=1).any() for row in rows[~(rows == far[0]).all(axis=1)])
 
 
