@@ -45,9 +45,18 @@ def test_every_public_name_is_there_and_documented(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in PUBLIC if inspect.isclass(getattr(kukla, name))])
 def test_every_public_method_is_documented(name: str) -> None:
-    for method, value in vars(getattr(kukla, name)).items():
-        if not method.startswith("_") and (callable(value) or isinstance(value, property | classmethod)):
-            assert inspect.getdoc(getattr(getattr(kukla, name), method)), f"{name}.{method}"
+    for method, value in inspect.getmembers(getattr(kukla, name)):  # inherited ones too
+        if not method.startswith("_") and (callable(value) or isinstance(value, property)):
+            assert inspect.getdoc(value), f"{name}.{method}"
+
+
+def test_the_help_of_search_says_everything() -> None:
+    """The facade hands on to other modules: its own signature and words must stay complete."""
+    said = inspect.getdoc(kukla.Index.search) or ""
+    for argument in inspect.signature(kukla.Index.search).parameters:
+        line = re.compile(rf"^(?:\w+, )*{argument}(?:, \w+)* :", re.MULTILINE)
+        assert argument == "self" or line.search(said), argument
+    assert all(f"\n{part}\n---" in said for part in ("Parameters", "Returns", "Raises"))
 
 
 # Errors

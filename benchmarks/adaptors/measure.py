@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.adaptors.candidates import AWARE, SYSTEMS, K, Labelled, candidates
+from benchmarks.systems.candidates import rank_prefixes
+from benchmarks.systems.measure import judge_rankings
 from benchmarks.systems.tasks import Task
-from kukla.evaluate.measures import Judge, rank_scores
 from kukla.projection import Projection
-from kukla.projection.measure import as_stored, prefix_recalls
+from kukla.projection.measure import prefix_recalls
 
 __all__ = ["Values", "compare", "ndcg"]
 
@@ -89,18 +90,4 @@ def ndcg(
     dims: Sequence[int],
 ) -> np.ndarray:
     """nDCG@10 of each query by the prefix of each dim, as a cosine index with the projection ranks."""
-    judge = Judge(
-        {str(i): {str(d): grade for d, grade in grades.items()} for i, grades in enumerate(judged)},
-        ["nDCG@10"],
-    )
-    asked, found = (as_stored(projection, rows, "cosine") for rows in (queries, documents))
-    values = np.empty((len(dims), len(queries)))
-    for row, dim in enumerate(dims):
-        scores = asked[:, :dim] @ found[:, :dim].T
-        if projection.renormalises_prefixes:
-            scores /= np.maximum(np.linalg.norm(found[:, :dim], axis=1), 1e-30)
-        best = np.argsort(-scores, axis=1, kind="stable")[:, :K]
-        run = {str(i): rank_scores(ids.tolist()) for i, ids in enumerate(best)}
-        of_query = judge.values(run)["nDCG@10"]
-        values[row] = [of_query[str(i)] for i in range(len(queries))]
-    return values
+    return judge_rankings(judged, rank_prefixes(projection, documents, queries, dims))

@@ -19,6 +19,7 @@ _LOOKS = {
     "PCA rotation": ("#56B4E9", "D"),
     "PCA, training texts": ("#0072B2", "X"),
     "learned rotation": ("#009E73", "^"),
+    "Matryoshka-Adaptor": (INK, "*"),
 }
 
 
@@ -43,7 +44,7 @@ def draw(panels: Mapping[str, Resampled], dims: tuple[int, ...], path: Path) -> 
     axes[0].set_ylabel("share of untouched whole vectors", color=INK)
     axes[0].legend(frameon=False, loc="lower right", labelcolor=INK)
     figure.suptitle(
-        "all-MiniLM-L6-v2: fine-tuned with MRL, without, and rotated",
+        "all-MiniLM-L6-v2: fine-tuned with MRL, without, rotated and adapted",
         fontsize=12.5,
         fontweight="bold",
         color=INK,

@@ -1,4 +1,4 @@
-"""nDCG@10 of every query at every dim: prefixes of each model, and projections of the untouched one."""
+"""nDCG@10 of every query at every dim: prefixes of each model, projections and adaptors of the untouched."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.minilm.adapted import ADAPTORS, STEPS, fit_on_collection
 from benchmarks.minilm.encode import Encoder
-from benchmarks.systems.candidates import K, Ranking, rank
+from benchmarks.systems.candidates import Ranking, rank, rank_fitted
+from benchmarks.systems.measure import judge_rankings
 from benchmarks.systems.tasks import Task, Texts
 from kukla.errors import InputError
-from kukla.evaluate.measures import Judge, rank_scores
 from kukla.projection import Projection
 
 __all__ = ["ON_THE_COLLECTION", "Quality", "measure_collection"]
@@ -67,7 +68,7 @@ def measure_collection(
                 return
             path.parent.mkdir(parents=True, exist_ok=True)
             temporary = path.with_suffix(".tmp.npy")
-            values = _values(task, rankings)
+            values = judge_rankings(task.judged, [ranking.found for ranking in rankings])
             if len(values) < len(dims):  # of a rotation: its whole vectors rank as they did before
                 values = np.vstack([found[task.model][:1], values])
             np.save(temporary, values)
@@ -86,32 +87,12 @@ def measure_collection(
             partial(rank, untouched, system, _LEARNING_STEPS, ascending),
             str(_LEARNING_STEPS),
         )
+    for system in ADAPTORS:
+        for supervised in (False, True):
+            fit = partial(fit_on_collection, system, untouched, dims=ascending, supervised=supervised)
+            title = f"{system}, pairs" if supervised else system
+            add(title, untouched, partial(rank_fitted, untouched, fit, dims), f"{title} {STEPS}")
     for name, projection in transferred.items():
         probe = projection.transform(untouched.documents[:1]).tobytes().hex()
-        add(name, untouched, partial(_rank_prefixes, untouched, projection, dims), probe)
+        add(name, untouched, partial(rank_fitted, untouched, lambda _, one=projection: one, dims), probe)
     return found
-
-
-def _rank_prefixes(task: Task, projection: Projection, dims: tuple[int, ...]) -> list[Ranking]:
-    queries, documents = projection.transform(task.queries), projection.transform(task.documents)
-    rankings = []
-    for dim in dims:
-        scores = queries[:, :dim] @ documents[:, :dim].T
-        if projection.renormalises_prefixes:
-            scores /= np.maximum(np.linalg.norm(documents[:, :dim], axis=1), 1e-30)
-        best = np.argsort(-scores, axis=1, kind="stable")[:, :K]
-        rankings.append(Ranking(dim, "float32", 4 * dim, best))
-    return rankings
-
-
-def _values(task: Task, rankings: Sequence[Ranking]) -> np.ndarray:
-    """``(dims, queries)``, dims descending."""
-    judge = Judge(
-        {str(q): {str(d): grade for d, grade in grades.items()} for q, grades in enumerate(task.judged)},
-        ["nDCG@10"],
-    )
-    rows = []
-    for ranking in rankings:
-        values = judge.values({str(q): rank_scores(row.tolist()) for q, row in enumerate(ranking.found)})
-        rows.append([values["nDCG@10"][str(q)] for q in range(len(task.queries))])
-    return np.array(rows)

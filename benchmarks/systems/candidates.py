@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +13,10 @@ from benchmarks.systems.tasks import Task
 from kukla import Index
 from kukla.errors import InputError
 from kukla.projection import Identity, Projection, Rotation, fit_pca, fit_query_aware, random_rotation
-from kukla.projection.measure import prefix_recalls
+from kukla.projection.measure import as_stored, prefix_recalls
 from kukla.train import fit_linear_head, halving_dims
 
-__all__ = ["SYSTEMS", "K", "Ranking", "rank"]
+__all__ = ["SYSTEMS", "K", "Ranking", "judged_pairs", "rank", "rank_fitted", "rank_prefixes"]
 
 K = 10
 SEED = 0
@@ -55,20 +55,42 @@ def rank(task: Task, system: str, steps: int, dims: tuple[int, ...] | None = Non
     if system == "quantised only":
         return _quantised(task)
     dims = dims or halving_dims(width)
-    folds = np.random.default_rng(SEED).permutation(len(task.queries)) % 2
-    found = {dim: np.empty((len(task.queries), K), dtype=np.int64) for dim in dims}
-    for fold in (0, 1):
-        projection = _fit(system, task, np.flatnonzero(folds != fold), dims, steps)
-        asked = projection.transform(task.queries[folds == fold])
-        documents = projection.transform(task.documents)
-        for dim in dims:
-            scores = asked[:, :dim] @ documents[:, :dim].T
-            if projection.renormalises_prefixes:
-                scores /= np.maximum(np.linalg.norm(documents[:, :dim], axis=1), 1e-30)
-            found[dim][folds == fold] = np.argsort(-scores, axis=1, kind="stable")[:, :K]
+    rankings = rank_fitted(task, lambda known: _fit(system, task, known, dims, steps), dims)
     # A rotation does not change the ranking by whole vectors.
-    kept = dims if system in ("MRL prefix", LINEAR) else dims[:-1]
-    return [Ranking(dim, "float32", 4 * dim, found[dim]) for dim in sorted(kept, reverse=True)]
+    return rankings if system in ("MRL prefix", LINEAR) else rankings[1:]
+
+
+def rank_fitted(task: Task, fit: Callable[[np.ndarray], Projection], dims: tuple[int, ...]) -> list[Ranking]:
+    """Rankings at every dim, descending; ``fit`` gets the numbers of queries that it may see.
+
+    They are one half of the queries, and the other half is ranked; then the other way round.
+    """
+    folds = np.random.default_rng(SEED).permutation(len(task.queries)) % 2
+    descending = sorted(dims, reverse=True)
+    found = np.empty((len(dims), len(task.queries), K), dtype=np.int64)
+    for fold in (0, 1):
+        projection = fit(np.flatnonzero(folds != fold))
+        asked = task.queries[folds == fold]
+        for row, best in enumerate(rank_prefixes(projection, task.documents, asked, descending)):
+            found[row, folds == fold] = best
+    return [Ranking(dim, "float32", 4 * dim, best) for dim, best in zip(descending, found, strict=True)]
+
+
+def rank_prefixes(
+    projection: Projection, documents: np.ndarray, queries: np.ndarray, dims: Iterable[int]
+) -> Iterator[np.ndarray]:
+    """The first `K` documents by the prefix of each dim, as a cosine index with the projection ranks them."""
+    asked, stored = (as_stored(projection, rows, "cosine") for rows in (queries, documents))
+    for dim in dims:
+        scores = asked[:, :dim] @ stored[:, :dim].T
+        if projection.renormalises_prefixes:
+            scores /= np.maximum(np.linalg.norm(stored[:, :dim], axis=1), 1e-30)
+        yield np.argsort(-scores, axis=1, kind="stable")[:, :K]
+
+
+def judged_pairs(task: Task, known: np.ndarray) -> np.ndarray:
+    """Rows of ``known`` and the documents that are relevant to each: int64 ``(pairs, 2)``."""
+    return np.array([(row, document) for row, query in enumerate(known) for document in task.judged[query]])
 
 
 def _fit(system: str, task: Task, known: np.ndarray, dims: tuple[int, ...], steps: int) -> Projection:
@@ -83,12 +105,10 @@ def _fit(system: str, task: Task, known: np.ndarray, dims: tuple[int, ...], step
         return _better_ranked(fit_query_aware(task.documents, queries), task.documents, queries, dims)
     if system == "learned rotation":
         return fit_linear_head(task.documents, queries, dims=dims, steps=steps, seed=SEED)
-    place = {int(query): row for row, query in enumerate(known)}
-    pairs = [(place[query], document) for query in place for document in task.judged[query]]
     return fit_linear_head(
         task.documents,
         queries,
-        pairs=np.array(pairs),
+        pairs=judged_pairs(task, known),
         dims=dims,
         orthonormal=system != LINEAR,
         steps=steps,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ from benchmarks.systems.tasks import Task
 from kukla.errors import InputError
 from kukla.evaluate.measures import Judge, rank_scores
 
-__all__ = ["Cell", "Measured", "interval", "measure"]
+__all__ = ["Cell", "Measured", "interval", "judge_rankings", "measure"]
 
 _TOLERANCE = 2e-6
 _RESAMPLES = 2000
@@ -51,15 +52,20 @@ class Measured:
         return None if other is None else getattr(cell, measure) - getattr(other, measure)
 
 
+def judge_rankings(judged: Sequence[Mapping[int, int]], rankings: Iterable[np.ndarray]) -> np.ndarray:
+    """nDCG@10 of every query in each ranking ``(queries, K)``: float64 ``(rankings, queries)``."""
+    grades = {str(query): {str(d): grade for d, grade in one.items()} for query, one in enumerate(judged)}
+    judge = Judge(grades, ["nDCG@10"])
+    values = []
+    for found in rankings:
+        run = {str(query): rank_scores(row.tolist()) for query, row in enumerate(found)}
+        of_query = judge.values(run)["nDCG@10"]
+        values.append([of_query[str(query)] for query in range(len(judged))])
+    return np.array(values)
+
+
 def measure(task: Task, steps: int) -> Measured:
     """Every system at every size."""
-    judge = Judge(
-        {
-            str(query): {str(d): grade for d, grade in grades.items()}
-            for query, grades in enumerate(task.judged)
-        },
-        ["nDCG@10"],
-    )
     exact = task.queries @ task.documents.T
     kth = np.partition(exact, -K, axis=1)[:, -K, None]
     cells: dict[str, list[Cell]] = {}
@@ -71,10 +77,8 @@ def measure(task: Task, steps: int) -> Measured:
             left_out[system] = str(error)
             continue
         cells[system] = []
-        for ranking in rankings:
-            run = {str(query): rank_scores(row.tolist()) for query, row in enumerate(ranking.found)}
-            values = judge.values(run)["nDCG@10"]
-            ndcg = np.array([values[str(query)] for query in range(len(task.queries))])
+        judged = judge_rankings(task.judged, [ranking.found for ranking in rankings])
+        for ranking, ndcg in zip(rankings, judged, strict=True):
             good = np.take_along_axis(exact, ranking.found, axis=1) >= kth - _TOLERANCE
             cells[system].append(
                 Cell(ranking.dim, ranking.precision, ranking.bytes_per_vector, ndcg, good.mean(axis=1))

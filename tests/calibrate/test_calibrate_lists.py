@@ -90,9 +90,9 @@ def test_a_calibration_of_scans_does_not_care_for_lists(listed: Index) -> None:
     listed.partition(0)
     found = listed.calibrate(make_draw(3)(300), target=TARGET, timed=False)
     assert not any(looks_into_lists(row.plan) for row in found.frontier)
-    stored = listed._store.catalog.settings()["calibration"]
+    stored = listed._opened.store.catalog.settings()["calibration"]
     assert stored["entries"][0]["key"].pop("lists") == "none"
-    with listed._store.catalog.write() as connection:
+    with listed._opened.store.catalog.write() as connection:
         put_setting(connection, "calibration", stored)
     assert listed.calibration_state()[0].state == "fresh"
     listed.partition(60)

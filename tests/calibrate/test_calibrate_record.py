@@ -133,7 +133,7 @@ def test_a_setting_that_is_none_of_ours(calibrated: Index, draw: Draw) -> None:
     from kukla.storage.catalog import put_setting
 
     for value, error in (({"format": 2}, None), ({"format": 1, "entries": [{"key": {}}]}, ForeignFileError)):
-        with calibrated._store.catalog.write() as connection:
+        with calibrated._opened.store.catalog.write() as connection:
             put_setting(connection, "calibration", value)
         if error is None:
             assert calibrated.calibration_state() == ()
@@ -147,9 +147,9 @@ def test_a_setting_that_is_none_of_ours(calibrated: Index, draw: Draw) -> None:
 def test_another_projection_metric_or_nesting_makes_it_stale(calibrated: Index, draw: Draw) -> None:
     from kukla.storage.catalog import put_setting
 
-    stored = calibrated._store.catalog.settings()["calibration"]
+    stored = calibrated._opened.store.catalog.settings()["calibration"]
     stored["entries"][0]["key"] |= {"projection": "pca:0a1b2c3d", "kukla": "0.0.1"}
-    with calibrated._store.catalog.write() as connection:
+    with calibrated._opened.store.catalog.write() as connection:
         put_setting(connection, "calibration", stored)
     (state,) = calibrated.calibration_state()
     assert state.state == "stale"

@@ -77,7 +77,7 @@ def test_the_same_seed_gives_the_same_lists(invoke: Invoke, many: Path) -> None:
     for seed in (0, 1, 0):
         assert invoke("partition", many, "--lists", 20, "--seed", seed).exit_code == 0
         with Index.open(many) as index:
-            prints.append(index._store.current().partition.fingerprint)  # type: ignore[union-attr]
+            prints.append(index._opened.store.current().partition.fingerprint)  # type: ignore[union-attr]
     assert prints[0] == prints[2] != prints[1]
 
 

@@ -54,7 +54,7 @@ def answers(index: Index) -> dict[str, Any]:
             "scored": result.stages[0].scored,
         }
 
-    partition = index._store.current().partition
+    partition = index._opened.store.current().partition
     assert partition is not None
     return {
         "count": len(index),

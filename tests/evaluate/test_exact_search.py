@@ -56,7 +56,7 @@ def test_several_segments_deleted_rows_and_text_ids(tmp_path: Path) -> None:
         for start in (0, 100, 200):
             index.add(rows[:150], ids=[f"{(7 * i) % 151:03}-{start}" for i in range(150)])
         index.delete([f"{i:03}-100" for i in range(1, 151, 2)])
-        assert len(index._store.current().segments) > 1
+        assert len(index._opened.store.current().segments) > 1
         found = same(index, rows[:20], 5)
         assert [id_[:3] for id_ in found.ids[3][:2]] == ["021", "021"]
         same(index, rows[:20], 400)

@@ -45,7 +45,7 @@ def three_segments(
     index.partition(lists, code_bytes=16)
     gone = range(0, 2450, 7)
     index.delete([f"d{i}" for i in gone] if strings else gone)
-    view = index._store.current()
+    view = index._opened.store.current()
     coded = [None if one is None else one.coded for one in view.lists]
     assert coded == [True, False, None], "one of each kind of segment"
     return index

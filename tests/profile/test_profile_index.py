@@ -43,7 +43,7 @@ def test_only_live_rows_of_all_segments_are_drawn(tmp_path: Path, nested: np.nda
     with _index(tmp_path / "i", nested[:140]) as index:
         index.add(nested[140:])
         index.delete(range(0, 300, 2))
-        with index._store.snapshot() as (view, _):
+        with index._opened.store.snapshot() as (view, _):
             assert len(view.segments) == 2
         stored = StoredVectors(index)
         assert stored.total == 150
@@ -56,7 +56,7 @@ def test_only_live_rows_of_all_segments_are_drawn(tmp_path: Path, nested: np.nda
 
 def test_rows_that_were_not_drawn_are_not_read(tmp_path: Path, nested: np.ndarray) -> None:
     with _index(tmp_path / "i", nested) as index:
-        with index._store.snapshot() as (view, _):
+        with index._opened.store.snapshot() as (view, _):
             (segment,) = view.segments
         drawn = np.sort(np.random.default_rng(0).choice(300, 100, replace=False))  # what the seed draws
         others = np.setdiff1d(np.arange(300), drawn)

@@ -289,9 +289,9 @@ def test_reports_count_what_was_read(tmp_path: Path, isa: str) -> None:
         assert [one.scored for one in found.stages] == [3 * 1200, 3 * 50]
         assert [one.kept for one in found.stages] == [3 * 50, 3 * 10]
         assert [one.bytes_read for one in found.stages] == [3 * one.bytes_read for one in cost.stages]
-        partition = index._store.current().partition
+        partition = index._opened.store.current().partition
         assert partition is not None
-        assert found.stages[0].bytes_read == 3 * (1200 * 16 + partition.choosing_bytes(1))
+        assert found.stages[0].bytes_read == 3 * (1200 * (16 + 6) + partition.choosing_bytes(1))
 
 
 def test_a_filter_or_deletions_are_not_counted(

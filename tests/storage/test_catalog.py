@@ -283,7 +283,7 @@ def test_opening_twice_keeps_the_locks(folder: Path, spawn: Spawn) -> None:
 
 HOLD = """
 import sys, time, kukla
-with kukla.Index.open(sys.argv[1]) as index, index._store.catalog.write():
+with kukla.Index.open(sys.argv[1]) as index, index._opened.store.catalog.write():
     print("held")
     time.sleep(float(sys.argv[2]))
 """
@@ -315,7 +315,7 @@ def test_a_second_writer_that_waits_too_long(folder: Path, spawn: Spawn) -> None
 def test_threads_of_one_index_wait_for_each_other(folder: Path) -> None:
     with (
         Index.open(folder, timeout_seconds=0.2) as index,
-        index._store.catalog.write(),
+        index._opened.store.catalog.write(),
         pytest.raises(LockedError, match="waited"),
     ):
         index.delete("d01")

@@ -51,7 +51,7 @@ def check(folder: Path, acknowledged: int) -> int:
                 assert document.vector is not None
                 np.testing.assert_allclose(document.vector, vector / np.linalg.norm(vector), atol=1e-6)
         index.delete("no such id")  # a change, so that orphans go
-        named = {f"{segment.number:08d}.seg" for segment in index._store._view.segments}  # type: ignore[union-attr]
+        named = {f"{segment.number:08d}.seg" for segment in index._opened.store._view.segments}  # type: ignore[union-attr]
         assert {path.name for path in (folder / "segments").iterdir()} == named
         return batches
 

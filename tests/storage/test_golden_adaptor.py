@@ -45,7 +45,7 @@ def test_it_answers_as_it_did(maker: ModuleType) -> None:
 
 def test_it_was_written_by_the_adaptor_of_today(maker: ModuleType) -> None:
     with Index.open(GOLDEN, read_only=True) as index:
-        stored = index._settings.projection
+        stored = index._opened.settings.projection
     assert isinstance(stored, Adaptor)
     today = maker.adaptor()
     for name, array in today.arrays().items():

@@ -63,7 +63,7 @@ def test_a_copy_can_be_changed(maker: ModuleType, tmp_path: Path) -> None:
         index.delete([70_000, 70_001])
         check(index, maker)
         index.compact()
-        partition = index._store.current().partition
+        partition = index._opened.store.current().partition
         assert partition is not None
         assert partition.fingerprint == json.loads((DATA / "golden-lists-v1.json").read_text())["fingerprint"]
         exact, found = (

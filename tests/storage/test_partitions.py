@@ -26,7 +26,7 @@ from kukla.errors import (
 from kukla.kernels.partition import TAIL_LINES
 from kukla.storage import store as store_module
 from kukla.storage.catalog import put_setting
-from kukla.storage.container import open_container
+from kukla.storage.container import Section, open_container, write_container
 
 Spawn = Callable[..., "subprocess.Popen[str]"]
 Vectors = NDArray[np.float32]
@@ -90,7 +90,7 @@ def test_a_new_partition_replaces_the_old_one_under_a_new_number(parted: Path) -
         finds_everything(index)
         index.partition(0)
         assert names(parted) == ["segments/00000001.seg", "segments/00000002.seg"]
-        assert index._store.current().partition is None
+        assert index._opened.store.current().partition is None
         index.partition(0)  # nothing to do, no harm
         index.partition(12)
         assert "partition.5.seg" in names(parted)
@@ -134,7 +134,7 @@ def test_segments_that_are_merged_take_their_lists_with_them(parted: Path, rows:
         finds_everything(index)
         index.delete(range(700))  # more than half of the first segment: it is rewritten
         finds_everything(index)
-        listed = {segment.number for segment in index._store.current().segments}
+        listed = {segment.number for segment in index._opened.store.current().segments}
         assert {int(name[9:17]) for name in names(parted) if name.startswith("segments")} == listed
         index.delete(range(1200))
         finds_everything(index)
@@ -146,14 +146,14 @@ def test_another_process_sees_the_partition(parted: Path, spawn: Spawn) -> None:
 import sys, numpy as np, kukla
 with kukla.Index.open(sys.argv[1], read_only=sys.argv[2] == "ro") as index:
     found = index.search(np.ones(16), 3, plan="16:pq4/3@50 > 16:float32")
-    print(found.stages[0].scored < len(index), index._store.current().partition.lists)
+    print(found.stages[0].scored < len(index), index._opened.store.current().partition.lists)
 """
     with Index.open(parted) as index:
         for mode in ("ro", "rw"):
             assert spawn(code, parted, mode).communicate(timeout=60) == ("True 20\n", "")
         other = "import sys, kukla; kukla.Index.open(sys.argv[1]).partition(7)"
         assert spawn(other, parted).communicate(timeout=60) == ("", "")
-        partition = index._store.current().partition
+        partition = index._opened.store.current().partition
         assert partition is not None
         assert partition.lists == 7
         finds_everything(index)
@@ -175,7 +175,7 @@ def test_of_two_that_partition_the_last_one_stays(parted: Path, monkeypatch: pyt
         monkeypatch.setattr(build_module, "train_partition", slow)
         index.partition(9)
         for one in (index, other):
-            view = one._store.current()
+            view = one._opened.store.current()
             assert view.partition is not None
             assert view.partition.lists == 9
             assert [lists is not None for lists in view.lists] == [True, False, True]
@@ -233,7 +233,7 @@ def test_what_a_version_without_partitions_writes_is_scanned(
         index.compact()
     assert names(parted) == ["partition.1.seg", "segments/00000001.1.lists", "segments/00000004.seg"]
     with Index.open(parted) as index:
-        view = index._store.current()
+        view = index._opened.store.current()
         assert view.lists == (None,)
         finds_everything(index)
         index.verify()
@@ -291,6 +291,53 @@ def test_files_of_another_index_are_foreign(parted: Path, tmp_path: Path) -> Non
             Index.open(copy)
 
 
+@pytest.fixture
+def twin(tmp_path: Path) -> Path:
+    """An index with lists of the same shape as those of ``parted``, of other documents."""
+    with Index.create(tmp_path / "twin", dim=DIM) as index:
+        index.add(-clustered(1100, DIM))
+        index.partition(20, code_bytes=4)
+    return tmp_path / "twin"
+
+
+LISTS, MODEL = "segments/00000001.1.lists", "partition.1.seg"
+
+
+def test_lists_of_the_same_shape_from_another_index_are_foreign(parted: Path, twin: Path) -> None:
+    shutil.copy(twin / LISTS, parted / LISTS)
+    message = r"00000001\.1\.lists holds the lists of another segment, .* that of .*00000001\.seg is"
+    with pytest.raises(ForeignFileError, match=message):
+        Index.open(parted)
+    (parted / LISTS).unlink()
+    with Index.open(parted) as index:  # as the message says
+        index.partition(20, code_bytes=4)
+        finds_everything(index)
+
+
+def test_a_partition_of_the_same_shape_is_foreign_to_the_lists(parted: Path, twin: Path) -> None:
+    shutil.copy(twin / MODEL, parted / MODEL)
+    message = r"00000001\.1\.lists holds the lists of another partition, .* that of .*partition\.1\.seg is"
+    with pytest.raises(ForeignFileError, match=message):
+        Index.open(parted)
+
+
+def test_lists_that_do_not_say_what_made_them_are_taken(parted: Path) -> None:
+    """As the first version wrote them."""
+    path = parted / LISTS
+    header, mapped = open_container(path)
+    arrays = {name: np.array(array) for name, array in mapped.items()}
+    assert header["segment"] == open_container(parted / "segments/00000001.seg")[0]["identity"]
+    assert header["partition"] == open_container(parted / MODEL)[0]["identity"]
+    sections = [
+        Section(name, array.dtype.str, array.shape, lambda array=array: (array,))  # type: ignore[misc]
+        for name, array in arrays.items()
+    ]
+    path.unlink()
+    write_container(path, sections, {"rows": header["rows"]})
+    with Index.open(parted, verify=True) as index:
+        finds_everything(index)
+
+
 def test_every_flipped_byte_of_a_partition_is_found_when_opened(parted: Path) -> None:
     path = parted / "partition.1.seg"
     data = path.read_bytes()
@@ -325,7 +372,7 @@ def test_verify_finds_every_flipped_byte(parted: Path, name: str) -> None:
     "setting", [[], {}, {"number": "1", "in_use": True}, {"number": 1}, {"number": 1, "in_use": 1}]
 )
 def test_a_setting_that_names_no_partition(parted: Path, setting: object) -> None:
-    with Index.open(parted) as index, index._store.catalog.write() as connection:
+    with Index.open(parted) as index, index._opened.store.catalog.write() as connection:
         put_setting(connection, "partition", setting)
     with pytest.raises(ForeignFileError, match="the setting 'partition' of the catalog names no partition"):
         Index.open(parted)
@@ -404,7 +451,7 @@ def test_flips_in_lists_never_crash(parted: Path, spawn: Spawn, section: str, ex
 def test_rows_that_there_cannot_be_are_damage(parted: Path, name: str) -> None:
     path = parted / "segments" / "00000001.1.lists"
     with Index.open(parted) as index:
-        (lists, _) = index._store.current().lists
+        (lists, _) = index._opened.store.current().lists
         assert lists is not None
     codes = open_container(path)[0]["sections"][3]
     data = bytearray(path.read_bytes())
@@ -463,7 +510,7 @@ def test_killed_while_partitioning(parted: Path, spawn: Spawn, step: str) -> Non
     assert process.returncode == -9
     committed = "committed" in step
     with Index.open(parted, verify=True) as index:
-        partition = index._store.current().partition
+        partition = index._opened.store.current().partition
         assert partition is not None
         assert partition.lists == (10 if committed else 20)
         finds_everything(index)
@@ -546,7 +593,7 @@ def test_a_full_disk_while_partitioning(small_disk: Path) -> None:
         with pytest.raises(WriteError, match=r"could not write .*\.2\.lists"):
             index.partition(150, code_bytes=16)
         assert index.search(rows[:2], 1, plan="32:pq4@1500 > 32:float32").ids[:, 0].tolist() == [0, 1]
-        partition = index._store.current().partition
+        partition = index._opened.store.current().partition
         assert partition is not None
         assert partition.lists == 20
         filler.unlink()

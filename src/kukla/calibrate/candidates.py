@@ -119,12 +119,12 @@ def _good(ids: NDArray[Any], scores: NDArray[np.float32], k: int) -> list[Any]:
 
 def cheaper_stages(index: Index) -> list[Stage]:
     """Every dim and precision but the exact one, from few bits to many."""
-    settings = index._settings
+    settings = index._opened.settings
     (final,) = exact_plan(index).stages
     all_stages = [Stage(dim, precision) for dim, precision in product(settings.nesting, settings.precisions)]
     cheaper = [stage for stage in all_stages if stage.bits_per_vector < final.bits_per_vector]
     cheaper.sort(key=lambda stage: (stage.bits_per_vector, stage.dim))
-    partition = index._store.current().partition
+    partition = index._opened.store.current().partition
     return cheaper if partition is None else [*_list_stages(partition.lists, final.dim), *cheaper]
 
 

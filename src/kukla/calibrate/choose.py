@@ -117,7 +117,7 @@ def calibrate(
     started = time.perf_counter()
     target, confidence = Target.of(target), check_confidence(confidence)
     check_count(seed, what="seed", least=0)
-    if save and index._store.catalog.read_only:
+    if save and index._opened.store.catalog.read_only:
         raise WriteError(f"{index.path} was opened read-only: a calibration is kept with the index")
     documents = len(index)
     if not documents:
@@ -130,7 +130,7 @@ def calibrate(
             raise InputError("judgements are about queries; give them too")
         questions = document_questions(index, rng)
     else:
-        questions = given_questions(index, queries, index._settings.cosine)
+        questions = given_questions(index, queries, index._opened.settings.cosine)
     measure: Measure
     if qrels is None:
         measure = recall_measure(index, questions, target.k, threads)
@@ -243,7 +243,7 @@ def _row(plan: Plan, prices: Prices) -> PlanTest:
 
 
 def _notes(index: Index) -> tuple[str, ...]:
-    projection = index._settings.projection
+    projection = index._opened.settings.projection
     if projection.keeps_scores:
         return ()
     return (

@@ -80,7 +80,7 @@ def given_questions(index: Index, queries: Queries, truth_of_cosine: bool) -> Qu
     ------
     InputError, VectorError
     """
-    vectors = normalise(index._raw_queries(queries))
+    vectors = normalise(index._opened.raw_queries(queries))
     if not len(vectors):
         raise InputError("a calibration needs queries, got none")
     _, first = np.unique(vectors, axis=0, return_index=True)
@@ -102,7 +102,7 @@ def given_questions(index: Index, queries: Queries, truth_of_cosine: bool) -> Qu
 
 def document_questions(index: Index, rng: np.random.Generator) -> Questions:
     """Documents drawn at random, each to search all the others: an estimate."""
-    with index._store.snapshot() as (view, _):
+    with index._opened.store.snapshot() as (view, _):
         live = [
             np.arange(segment.rows) if mask is None else np.flatnonzero(mask)
             for segment, mask in zip(view.segments, view.live, strict=True)
@@ -115,7 +115,7 @@ def document_questions(index: Index, rng: np.random.Generator) -> Questions:
             raise InputError("a calibration needs documents; the index is empty")
         own = np.concatenate([segment.ids(picked) for segment, picked in parts])
         stored = np.concatenate([segment.vectors[picked] for segment, picked in parts]).astype(np.float32)
-    vectors = index._settings.projection.inverse(stored)
+    vectors = index._opened.settings.projection.inverse(stored)
     kept = np.flatnonzero(vectors.any(axis=1))  # an inner product index may hold zeros
     _, first = np.unique(vectors[kept], axis=0, return_index=True)
     kept = kept[np.sort(first)]

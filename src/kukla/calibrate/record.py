@@ -82,12 +82,12 @@ def keep(index: Index, calibration: Calibration, questions: Questions) -> None:
         "kth": [0.0] * len(rounded),
     }
     entry = Entry(key_of(index), calibration, drift)
-    with index._store.snapshot() as (view, connection):
+    with index._opened.store.snapshot() as (view, connection):
         drift["documents"] = view.count
         drift["newest_key"] = _newest_key(connection)
     drift["kth"] = kth_scores(index, entry.questions(), k).tolist()
     drift["recall"] = stored_recall(index, entry)
-    with index._store.catalog.write() as connection:  # no other calibration comes between
+    with index._opened.store.catalog.write() as connection:  # no other calibration comes between
         try:
             before = entries(index)
         except ForeignFileError:  # whose message says to calibrate again
@@ -104,7 +104,7 @@ def entries(index: Index) -> list[Entry]:
     ------
     ChecksumError, ForeignFileError
     """
-    stored = index._store.catalog.settings().get(SETTING)
+    stored = index._opened.store.catalog.settings().get(SETTING)
     if stored is None:
         return []
     try:
@@ -122,7 +122,7 @@ def entries(index: Index) -> list[Entry]:
 
 def key_of(index: Index) -> dict[str, Any]:
     """What a calibration belongs to: space, projection, metric, nesting, precisions, lists, version."""
-    settings, partition = index._settings, index._store.current().partition
+    settings, partition = index._opened.settings, index._opened.store.current().partition
     space, projection = settings.space, settings.projection
     return {
         "space": f"{space.provider}/{space.model}@{space.revision}, {space.dim} dims",
@@ -172,6 +172,6 @@ def stored_recall(index: Index, entry: Entry) -> float | None:
     plan = entry.calibration.plan
     if plan == exact_plan(index):
         return 1.0
-    if plan.stages[0].precision is Precision.PQ4 and index._store.current().partition is None:
+    if plan.stages[0].precision is Precision.PQ4 and index._opened.store.current().partition is None:
         return None
     return float(questions.truth(index, k, 1).recall(questions.find(index, k, plan, 1)).mean())

@@ -113,7 +113,7 @@ def promised(index: Index, target: Target | str, k: int) -> tuple[Plan, RecallBy
             f"the calibration of {entry.calibration.target.name} on {entry.calibration.population} is stale: "
             f"{'; '.join(reasons)}; calibrate again",
             StaleCalibrationWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
     plan = entry.calibration.plan_for(target)
     return plan, None if reasons else entry.calibration.promise(plan)
@@ -121,11 +121,11 @@ def promised(index: Index, target: Target | str, k: int) -> tuple[Plan, RecallBy
 
 def _cached(index: Index) -> list[tuple[Entry, list[str]]]:
     """The entries of the newest committed state and what changed since, worked out once for each state."""
-    with index._store.snapshot() as (view, _):
+    with index._opened.store.snapshot() as (view, _):
         pass
-    if index._calibrations is None or index._calibrations[0] is not view:
-        index._calibrations = (view, [(entry, _changes(index, entry)) for entry in entries(index)])
-    found: list[tuple[Entry, list[str]]] = index._calibrations[1]
+    if index._opened.calibrations is None or index._opened.calibrations[0] is not view:
+        index._opened.calibrations = (view, [(entry, _changes(index, entry)) for entry in entries(index)])
+    found: list[tuple[Entry, list[str]]] = index._opened.calibrations[1]
     return found
 
 
@@ -146,7 +146,7 @@ def _changes(index: Index, entry: Entry) -> list[str]:
         if name not in ignored and then[name] != now[name]
     ]
     before = entry.drift["documents"]
-    with index._store.snapshot() as (view, connection):
+    with index._opened.store.snapshot() as (view, connection):
         (added,) = connection.execute(
             "SELECT count(*) FROM documents WHERE key > ?", (entry.drift["newest_key"],)
         ).fetchone()

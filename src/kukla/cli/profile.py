@@ -120,7 +120,7 @@ def _of_index(
             queries = index.embedder.encode_queries(queries)  # once for both
         with Bar(f"profiling {path.name}") as bar:
             measured = measure(index, queries, progress=bar, **options)
-        projection = index._settings.projection
+        projection = index._opened.settings.projection
         if type(projection) is Identity or not projection.keeps_scores:
             return measured, None
         with Bar("before its projection") as bar:

@@ -100,7 +100,7 @@ def search(
     with open_with_model(index_path, model, base_url) as index:
         if isinstance(queries[0], str):
             _ = index.embedder  # loading it is no part of a query's time
-        keeps_scores = index._settings.projection.keeps_scores
+        keeps_scores = index._opened.settings.projection.keeps_scores
         for number, query in enumerate(queries):
             result = index.search(
                 query,

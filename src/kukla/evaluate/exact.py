@@ -104,14 +104,14 @@ def exact_search(
     """
     chosen = find_device(device)
     plan = Plan([_stage(index, index.nesting.full if dim is None else dim)])
-    view = index._store.current()
+    view = index._opened.store.current()
     allowed = count_allowed(view, view.live)
     if chosen is None or not allowed:
         found = index.search(queries, k, plan=plan, threads=threads)
         return ExactResult(found.ids, found.scores, "cpu", 0)
-    plan.check(index.nesting, index._settings.precisions)
+    plan.check(index.nesting, index._opened.settings.precisions)
     wanted = min(check_count(k, what="k"), allowed)
-    search = _Search(index, plan.stages[0], view, index._query_vectors(queries), threads)
+    search = _Search(index, plan.stages[0], view, index._opened.query_vectors(queries), threads)
     rows, scores, widened = search.run(wanted, allowed, chosen)
     return ExactResult(ids_of(view, rows), scores, f"torch:{chosen}" if chosen == "cpu" else chosen, widened)
 
@@ -155,7 +155,7 @@ class _Search:
                 self.stage,
                 self.queries[asked[part]],
                 self.index.nesting,
-                renormalise=self.index._settings.renormalises_prefixes,
+                renormalise=self.index._opened.settings.renormalises_prefixes,
             )
             some = np.sort(candidates[part], axis=1)
             exact = rescore(scorer, some, self.view, self.view.starts, self.threads)
@@ -164,7 +164,7 @@ class _Search:
 
     @property
     def _divides(self) -> bool:
-        return self.index._settings.renormalises_prefixes and self.stage.dim < self.index.nesting.full
+        return self.index._opened.settings.renormalises_prefixes and self.stage.dim < self.index.nesting.full
 
     def _prefixes(self, asked: NDArray[np.int64]) -> NDArray[np.float32]:
         prefixes = np.ascontiguousarray(self.queries[asked, : self.stage.dim])

@@ -223,7 +223,7 @@ def evaluate_quality(
     todo = _single_stages(index, reference, dims, precisions)
     todo += [plan for plan in dict.fromkeys(map(Plan.of, plans)) if plan not in todo]
     for plan in todo:
-        plan.check(index.nesting, index._settings.precisions)
+        plan.check(index.nesting, index._opened.settings.precisions)
     bootstrap = Bootstrap(len(names), np.random.default_rng(seed))
     values: dict[Plan, dict[str, NDArray[np.float64]]] = {}
     # The reference first: the others are compared with it.
@@ -274,7 +274,7 @@ def _judged_queries(
     index: Index, queries: Queries, query_ids: Sequence[str], judge: Judge
 ) -> tuple[list[str], NDArray[np.floating[Any]], list[str]]:
     """Names and vectors of the queries that have a relevant document, and what was left out."""
-    vectors = index._raw_queries(queries)  # texts are embedded once, not once a plan
+    vectors = index._opened.raw_queries(queries)  # texts are embedded once, not once a plan
     ids = [str(id_) for id_ in query_ids]
     if len(ids) != len(vectors):
         raise InputError(f"{len(ids)} query ids for {len(vectors)} queries; give one for each")
@@ -338,7 +338,7 @@ def _single_stages(
 
 def _row(index: Index, plan: Plan, qualities: tuple[Quality, ...]) -> QualityRow:
     first = plan.stages[0]
-    settings = index._settings
+    settings = index._opened.settings
     size = bytes_per_row(
         first, settings.nesting, renormalise=settings.cosine and settings.renormalises_prefixes
     )

@@ -36,7 +36,7 @@ class StoredVectors:
 
     def __init__(self, index: Index, *, raw: bool = False) -> None:
         self._index, self._raw = index, raw
-        self._settings = index._settings
+        self._settings = index._opened.settings
         self._projection = self._settings.projection
         self._projected = type(self._projection) is not Identity
         if raw and self._projected and not self._projection.keeps_scores:
@@ -44,7 +44,7 @@ class StoredVectors:
                 f"the {self._projection.kind} projection of {index.path} is not orthonormal: the vectors "
                 "before it cannot be had back; profile the file that they came from"
             )
-        with index._store.snapshot() as (view, _):
+        with index._opened.store.snapshot() as (view, _):
             self._view = view
 
     @property
@@ -124,7 +124,7 @@ class StoredVectors:
         """Queries as vectors, or the file of vectors that they are in: texts are embedded by the index."""
         if queries is None or isinstance(queries, VectorFile):
             return queries
-        return self._index._raw_queries(queries)
+        return self._index._opened.raw_queries(queries)
 
     def prepared(self, queries: NDArray[np.float32]) -> NDArray[np.float32]:
         """Unit query rows ``(q, dim_in)`` in the space of the rows of :meth:`take`."""

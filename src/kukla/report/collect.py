@@ -127,7 +127,7 @@ def report_index(
         What ``calibrate`` refuses; queries of another width.
     """
     asked = asked or Asked(str(index.path))
-    vectors = None if queries is None else index._raw_queries(queries)
+    vectors = None if queries is None else index._opened.raw_queries(queries)
     fresh = None
     if target is not None:
         fresh = index.calibrate(
@@ -187,7 +187,7 @@ def _profile_of(
 
     Or why there is none: an index is reported in any case.
     """
-    projection = index._settings.projection
+    projection = index._opened.settings.projection
     raw = type(projection) is not Identity and projection.keeps_scores
     try:
         return measure_profile(index, queries, k=k, seed=seed, raw=raw, progress=progress), ""

@@ -68,8 +68,8 @@ def execute(
         return Found(
             np.empty((len(queries), 0), dtype=np.int64),
             np.empty((len(queries), 0), dtype=np.float32),
-            tuple(StageReport(stage, 0, 0, 0, 0.0) for stage in plan.stages),
             np.full((len(plan.stages), len(queries)), -np.inf, dtype=np.float32),
+            lambda: tuple(StageReport(stage, 0, 0, 0, 0.0) for stage in plan.stages),
         )
     allowed = view.count if masks is view.live else count_allowed(view, masks)
     bound = (runners or Runners()).of(plan, view, nesting, renormalise=renormalise)
@@ -90,8 +90,8 @@ def execute(
     return Found(
         np.concatenate([part.rows for part in parts]),
         np.concatenate([part.scores for part in parts]),
-        tuple(map(_summed, zip(*(part.reports for part in parts), strict=True))),
         np.concatenate([part.cuts for part in parts], axis=1),
+        lambda: tuple(map(_summed, zip(*(part.reports() for part in parts), strict=True))),
     )
 
 
@@ -149,7 +149,7 @@ def _run(
                 seconds=time.perf_counter() - started,
             )
         )
-    return Found(rows, scores, tuple(reports), cuts)
+    return Found(rows, scores, cuts, lambda: tuple(reports))
 
 
 def _scan_lists(
