@@ -208,7 +208,7 @@ def _beside(kinds: dict[str, dict[str, Any]]) -> str:
     ]
     (one, *_) = kinds.values()
     return (
-        "\n| beside all-MiniLM-L6-v2 | texts/s at full dims, one thread each, the same "
+        "\n| beside all-MiniLM-L6-v2 | texts/s at full dims, one thread each (the teacher in PyTorch, float32), the same "
         f"{one['texts']:,} texts in turns: {'; '.join(told)} (`python -m recipes.builtin_model.speed`) |"
     )
 
