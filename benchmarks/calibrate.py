@@ -22,6 +22,7 @@ from rich.table import Table
 
 from kukla import Document, Index, load_embedder
 from kukla.calibrate import Calibration
+from kukla.embed import DEFAULT_MODEL
 from kukla.evaluate import ExactAnswers, exact_answers
 from kukla.plan import Plan
 from kukla.target import Target
@@ -102,7 +103,7 @@ def _passages(console: Console, folder: Path, arguments: argparse.Namespace) -> 
             for name, texts in (("XQuAD", xquad), ("MedQuAD", medquad))
         )
         for one, other in ((first, second), (second, first)):
-            title = f"{len(index):,} Wikipedia passages, kukla-static-en-v1, {one.name} questions"
+            title = f"{len(index):,} Wikipedia passages, {DEFAULT_MODEL}, {one.name} questions"
             _table(console, title, one, other, seen=700, runs=arguments.runs, thresholds=THRESHOLDS)
 
 

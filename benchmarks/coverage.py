@@ -31,6 +31,7 @@ from kukla import Index, load_embedder
 from kukla.calibrate import Calibration
 from kukla.calibrate.bound import learn_bet, lower_bound
 from kukla.checks import normalise
+from kukla.embed import DEFAULT_MODEL
 from kukla.evaluate import ExactAnswers, exact_answers
 from kukla.plan import Plan
 from kukla.search import SearchResult
@@ -134,7 +135,7 @@ def _populations(scratch: Path, arguments: argparse.Namespace) -> Any:
         read, seen = QUESTIONS[name]
         texts = read(arguments.data)
         index = Index.open(path, embedder=embedder)
-        title = f"{len(index):,} Wikipedia passages, kukla-static-en-v1, {name} questions"
+        title = f"{len(index):,} Wikipedia passages, {DEFAULT_MODEL}, {name} questions"
         yield title, index, embedder.encode_queries(texts), seen, (0.9, 0.95, 0.99)
 
 

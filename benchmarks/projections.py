@@ -21,7 +21,7 @@ from rich.table import Table
 
 from benchmarks.plans import SEED, SETS, K
 from kukla import truncate
-from kukla.embed import load_embedder
+from kukla.embed import DEFAULT_MODEL, load_embedder
 from kukla.projection import Moments, Rotation, fit_pca, fit_query_aware, random_rotation
 from kukla.projection.moments import directions
 
@@ -47,7 +47,7 @@ def main() -> None:
         console.print(_table(f"{title}; documents as queries", runs, vectors.shape[1]))
     documents, queries = _wikipedia(folder)
     run = _questions(documents, queries)
-    title = f"kukla-static-en-v1, {len(documents):,} Wikipedia paragraphs; questions as queries"
+    title = f"{DEFAULT_MODEL}, {len(documents):,} Wikipedia paragraphs; questions as queries"
     console.print(_table(title, [run], documents.shape[1]))
 
 

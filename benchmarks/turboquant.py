@@ -29,6 +29,7 @@ from rich.table import Table
 from benchmarks import turboquant_peer as peer
 from benchmarks.data import nomic, passages, small3, xquad_questions
 from kukla import Index, load_embedder
+from kukla.embed import DEFAULT_MODEL
 from kukla.evaluate import ExactAnswers, exact_answers
 from kukla.plan import Plan
 from kukla.projection import Projection
@@ -112,7 +113,7 @@ def _sets(data: Path, counts: list[int]) -> Iterator[tuple[str, np.ndarray, np.n
     questions = np.unique(embedder.encode_queries(xquad_questions(data)), axis=0)
     vectors = embedder.encode_documents([text for _, text in passages(data, max(counts))])
     for count in counts:
-        yield f"kukla-static-en-v1, {count:,} passages, XQuAD questions", vectors[:count], questions
+        yield f"{DEFAULT_MODEL}, {count:,} passages, XQuAD questions", vectors[:count], questions
 
 
 def _compare(

@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -97,8 +98,8 @@ def _flip(data: bytes, offset: int) -> bytes:
     return data[:offset] + bytes([data[offset] ^ 1]) + data[offset + 1 :]
 
 
-def _listed(folder: Path) -> Index:
-    index = Index.create(folder / "l.kukla", dim=DIM)
+def _listed(folder: Path, **options: Any) -> Index:
+    index = Index.create(folder / "l.kukla", dim=DIM, **options)
     index.add(_many(1100))
     index.partition(8, code_bytes=4)
     return index
@@ -184,6 +185,7 @@ CASES: dict[str, list[tuple[str, Case]]] = {
         ("partition: codes of an odd number of bytes", lambda p: _index(p).partition(4, code_bytes=7)),
         ("partition: codes that are too long", lambda p: _index(p).partition(4, code_bytes=256)),
         ("partition: queries of another dim", lambda p: _listed(p).partition(4, queries=np.ones((2, 3)))),
+        ("a vector too long for lists", lambda p: _listed(p, metric="ip").add(_many(1) * np.float32(1e30))),
         (
             "partition: a read-only index",
             lambda p: _read_only(_listed(p)).partition(4),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from tests.partition.samples import clustered
 
-from kukla import Nesting, Plan, Precision, Stage, kernels
+from kukla import Index, Nesting, Plan, Precision, Stage, kernels
 from kukla.cost import bytes_per_row, bytes_per_vector, format_bytes, plan_cost
 from kukla.errors import PlanError
 from kukla.partition import Partition, train_partition
@@ -122,17 +124,30 @@ def test_a_plan_that_looks_into_lists(partition: Partition) -> None:
     cost = plan_cost(Plan.parse("200:pq4/5@100 > 200:float32"), nesting, KEPT, **options)  # type: ignore[arg-type]
     centroids = 50 * 128 + 50 * 8 + (5 + 2 + 16) * 72
     first, second = cost.stages
-    assert (first.scored, first.kept, first.bytes_per_vector) == (10_000, 100, 16)
-    assert first.bytes_read == centroids + 10_000 * 16
+    assert (first.scored, first.kept, first.bytes_per_vector) == (10_000, 100, 16 + 6)
+    assert first.bytes_read == centroids + 10_000 * 22
     assert first.operations == centroids + 10_000 * 32  # a look-up for each group
     assert (second.scored, second.bytes_read) == (100, 100 * 800)
-    assert cost.resident_bytes == 100_000 * (16 + 4) + 50 * (200 + 4 + 4)
+    assert cost.resident_bytes == 100_000 * 22 + 50 * (200 + 4 + 4)
     everything = plan_cost(Plan.parse("200:pq4@100 > 200:float32"), nesting, KEPT, **options)  # type: ignore[arg-type]
     assert everything.stages[0].scored == 100_000
-    assert everything.stages[0].bytes_read == 50 * 128 + 50 * 8 + 50 * 72 + 100_000 * 16
+    assert everything.stages[0].bytes_read == 50 * 128 + 50 * 8 + 50 * 72 + 100_000 * 22
     # So few lists do not hold what is kept: more are looked into.
     few = plan_cost(Plan.parse("200:pq4/1@5000 > 200:float32"), nesting, KEPT, **options)  # type: ignore[arg-type]
     assert few.stages[0].scored == 5000
+
+
+def test_lists_on_disk_are_what_their_files_hold(tmp_path: Path) -> None:
+    """But for the filling of last blocks, the headers and alignment."""
+    lists, rows = 60, clustered(3000, 48)
+    with Index.create(tmp_path / "index", dim=48) as index:
+        index.add(rows)
+        without = index.explain().disk_bytes
+        index.partition(lists, code_bytes=8)
+        counted, found = index.explain().disk_bytes - without, index.info().partition
+    assert found is not None
+    filling = 31 * (8 + 6) * lists
+    assert counted <= found.bytes <= counted + filling + 4096
 
 
 def test_without_lists_such_a_plan_has_no_cost() -> None:

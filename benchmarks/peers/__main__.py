@@ -37,7 +37,7 @@ def make() -> None:
 @OUT
 @DATA
 @click.option("--count", default=1_000_000, show_default=True)
-@click.option("--model", default="kukla-static-en-v1", show_default=True, help="a name, or a model's folder")
+@click.option("--model", default="kukla-static-en-v2", show_default=True, help="a name, or a model's folder")
 @click.option("--dims", type=int, help="only the first; default: all")
 @click.option("--overlap", is_flag=True, help="windows that overlap: more than four million")
 def wikipedia(out: Path, data: Path, count: int, model: str, dims: int | None, overlap: bool) -> None:

@@ -1,6 +1,6 @@
 """Make the two workloads of real text: windows of Wikipedia, embedded; real questions as queries.
 
-    python -m benchmarks.peers make wikipedia OUT --data DATA [--count 1000000] [--model kukla-static-en-v1]
+    python -m benchmarks.peers make wikipedia OUT --data DATA [--count 1000000] [--model kukla-static-en-v2]
     python -m benchmarks.peers make wikipedia OUT --data DATA --count 4000000 --dims 256 --overlap
     python -m benchmarks.peers make minilm OUT --data DATA [--count 100000]
 

@@ -11,12 +11,13 @@ import numpy as np
 
 from benchmarks.systems.tasks import Task, Texts
 from kukla import load_embedder
+from kukla.embed import DEFAULT_MODEL
 from kukla.errors import MissingExtraError
 from kukla.progress import Progress
 
 __all__ = ["MODELS", "encode"]
 
-MODELS = ("kukla-static-en-v1", "all-MiniLM-L6-v2")
+MODELS = (DEFAULT_MODEL, "all-MiniLM-L6-v2")
 MINILM_TOKENS = 128  # of the 256 it can read: half the time on a CPU
 _BLOCK = 512
 _loaded: dict[str, Any] = {}

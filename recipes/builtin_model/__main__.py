@@ -31,12 +31,12 @@ from kukla.train.static.teacher import load_teacher, teacher_vectors
 from kukla.train.static.vocabulary import surface, train_vocabulary
 from kukla.train.static.write import write_model
 
-from . import data, distil, report
+from . import data, distil, report, speed
 from .card import model_card
+from .rows import Matrix, interpolate, rows_of
 
 SENTENCES_FOR_PIECES = 450_000
-
-Matrix = NDArray[np.float32]
+KEEP = (0.6, 0.5, 0.4, 0.3, 0.3)  # of the start, the shortest dim first; what chose them: `shares`
 
 
 def arguments() -> argparse.Namespace:
@@ -44,7 +44,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("data", type=Path, help="folder with train/, wikipedia/ and ir/")
     parser.add_argument("--out", type=Path, required=True, help="model folder to write")
     parser.add_argument("--start", type=Path, help="a model folder to go on from")
-    parser.add_argument("--keep", type=float, default=0.0, help="share of the start in the result, 0..1")
+    parser.add_argument("--runs", type=int, default=4, help="trainings with other draws, whose mean is taken")
+    parser.add_argument("--keep", type=_shares, default=KEEP, help="share of the start: 0.3, or one a dim")
     parser.add_argument("--work", type=Path, default=Path("build/builtin_model"), help="intermediate results")
     parser.add_argument("--results", type=Path, default=Path(__file__).with_name("results.json"))
     parser.add_argument("--seed", type=int, default=20261121)
@@ -53,7 +54,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--texts", type=int, default=6_449, help="of the other sources, likewise")
     parser.add_argument("--dims", type=_numbers, default=(512, 256, 128, 64, 32), help="512,256,...")
     parser.add_argument("--batch", type=int, default=1024)
-    parser.add_argument("--rounds", type=_rounds, default=((32, 100), (16, 400)), help="BLOCKxSTEPS,...")
+    parser.add_argument("--rounds", type=_rounds, default=((32, 60), (16, 180)), help="BLOCKxSTEPS,...")
     parser.add_argument("--rate", type=float, default=0.003)
     parser.add_argument("--note", default="", help="for the card: what this run did differently")
     parser.add_argument("--threads", type=int, default=1)
@@ -62,6 +63,10 @@ def arguments() -> argparse.Namespace:
 
 def _numbers(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split(","))
+
+
+def _shares(text: str) -> tuple[float, ...]:
+    return tuple(float(part) for part in text.split(","))
 
 
 def _rounds(text: str) -> tuple[tuple[int, int], ...]:
@@ -82,9 +87,9 @@ class Recipe:
             rounds=options.rounds,
             rate=options.rate,
             similarity_batch=512,
+            similarity_block=32,
             document_tokens=144,
         )
-        self.rng = np.random.default_rng(options.seed)
         self.minutes_file = self.work / "minutes.json"
         self.started = time.monotonic()
         torch.manual_seed(options.seed)
@@ -104,19 +109,22 @@ class Recipe:
         self.say("read " + ", ".join(f"{name} {len(rows):,}" for name, rows in passages.items()))
         pieces = self.vocabulary(passages)
         processor = sentencepiece.SentencePieceProcessor(model_file=str(pieces))
-        trained = self.work / "trained.npy"
-        if not trained.exists():
-            np.save(trained, self.train(passages, processor))
-        vectors: Matrix = np.load(trained)
+        seeds = range(self.options.seed, self.options.seed + self.options.runs)
+        trained = {seed: self.work / f"trained-{seed}.npy" for seed in seeds}
+        if not all(path.exists() for path in trained.values()):
+            self.train(passages, processor, trained)
+        vectors: Matrix = np.mean([np.load(path) for path in trained.values()], axis=0, dtype=np.float32)
         if self.options.start is not None:
-            keep = np.float32(self.options.keep)
-            vectors = keep * rows_of(self.options.start) + (1 - keep) * vectors
+            vectors = interpolate(rows_of(self.options.start), vectors, self.options.keep, self.settings.dims)
         self.publish(pieces, vectors, {name: len(rows) for name, rows in passages.items()})
 
     def train(
-        self, passages: dict[str, list[data.Passage]], processor: sentencepiece.SentencePieceProcessor
-    ) -> Matrix:
-        """Token vectors, float32 (V, D), trained on pairs from where they start."""
+        self,
+        passages: dict[str, list[data.Passage]],
+        processor: sentencepiece.SentencePieceProcessor,
+        trained: dict[int, Path],
+    ) -> None:
+        """Train token vectors, float32 (V, D), once for each seed of ``trained``, into its file."""
 
         def encode(rows: list[str]) -> list[list[int]]:
             ids: list[list[int]] = processor.encode(rows, num_threads=self.options.threads)
@@ -137,13 +145,20 @@ class Recipe:
         stems = [np.asarray(row, dtype=np.int32) for row in encode(list(data.QUERY_STEMS))]
         self.say(f"tokenised {len(tokens):,} passages")
         if self.options.start is None:
-            bag = Bag(self.distilled(processor, tokens, text_tokens, of_texts))
+            first = self.distilled(processor, tokens, text_tokens, of_texts)
         else:
-            bag = Bag(rows_of(self.options.start))
+            first = rows_of(self.options.start)
+        self.took("read", since)
         pairs = data.SourcePairs(tokens, stems, self.settings)
-        contrast(bag, pairs, text_tokens, of_texts, self.settings, self.rng, self.say)
-        self.took("train", since)
-        return bag.numpy()
+        for seed, path in trained.items():
+            if path.exists():
+                continue
+            since = time.monotonic()
+            torch.manual_seed(seed)
+            bag, rng = Bag(first), np.random.default_rng(seed)
+            contrast(bag, pairs, text_tokens, of_texts, self.settings, rng, self.say)
+            np.save(path, bag.numpy())
+            self.took(f"train {seed}", since)
 
     def read(self, source: data.Source) -> list[data.Passage]:
         path = self.work / f"{source.name}.json"
@@ -201,8 +216,9 @@ class Recipe:
             np.concatenate([row for p in tokens for row in (p.head, *p.body)]), minlength=len(processor)
         )
         axes = principal_axes(of_texts)
-        bag = Bag(initial_vectors(of_pieces, axes, counts, max(self.settings.dims), self.rng))
-        regress(bag, text_tokens, targets(of_texts, axes), self.settings, self.rng, self.say)
+        rng = np.random.default_rng(self.options.seed)
+        bag = Bag(initial_vectors(of_pieces, axes, counts, max(self.settings.dims), rng))
+        regress(bag, text_tokens, targets(of_texts, axes), self.settings, rng, self.say)
         return bag.numpy()
 
     def publish(self, pieces: Path, vectors: Matrix, counts: dict[str, int]) -> None:
@@ -213,14 +229,17 @@ class Recipe:
             options.out, name=options.out.name, pieces=pieces, vectors=vectors, trained_dims=dims
         )
         start = None if options.start is None else StaticEmbedder.load(options.start)
+        texts = speed.read_texts(options.data)
+        keep = ",".join(f"{share:g}" for share in options.keep)
         results: dict[str, Any] = {
             "name": options.out.name,
             "revision": model.space.revision,
             "start": None if start is None else {"name": start.space.model, "revision": start.space.revision},
-            "keep": options.keep,
+            "runs": options.runs,
+            "keep": list(options.keep),
             "seed": options.seed,
             "command": f"python -m recipes.builtin_model DATA_FOLDER --out {options.out}"
-            + ("" if start is None else f" --start {options.start.name} --keep {options.keep:g}"),
+            + ("" if start is None else f" --start {options.start.name} --runs {options.runs} --keep {keep}"),
             "threads": options.threads,
             "dims": list(dims),
             "pieces": len(vectors),
@@ -237,9 +256,8 @@ class Recipe:
                 }
                 for s in data.SOURCES
             ],
-            "speed": report.speed(
-                model, processor, [p.head for p in data.SOURCES[0].passages(options.data)][:20_000]
-            ),
+            "speed": speed.speed(model, processor, texts["titles"]),
+            "beside_teacher": {kind: speed.beside_teacher(model, rows) for kind, rows in texts.items()},
             "teacher_limit": report.TEACHER_LIMIT,
             "ndcg": report.scores(
                 model,
@@ -257,12 +275,6 @@ class Recipe:
         options.results.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
         (options.out / "README.md").write_text(model_card(results), encoding="utf-8")
         self.say(f"wrote {options.out}, revision {model.space.revision}")
-
-
-def rows_of(folder: Path) -> Matrix:
-    """The token vectors of a model folder, float32 (V, D): its int8 rows times their scales."""
-    rows = np.load(folder / "vectors.npy").astype(np.float32)
-    return np.asarray(rows * np.load(folder / "scales.npy")[:, None], dtype=np.float32)
 
 
 if __name__ == "__main__":

@@ -50,6 +50,8 @@ QUERY_STEMS = (
     "tell me about", "what is known about", "I am interested in", "what methods exist for", "can you explain",
 )  # fmt: skip
 
+_SHORT = 1 / 3  # of documents of three sentences and more
+
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9\"'(])")
 
 
@@ -190,7 +192,7 @@ def make_pair(
         query = body[chosen]
         # One in ten sentences stays in its document: exact words must keep counting (Lee et al. 2019).
         rest = body if rng.random() < 0.1 else body[:chosen] + body[chosen + 1 :]
-        document = np.concatenate((passage.head, *rest))
+        document = np.concatenate((passage.head, *_some(rest, rng)))
         if rng.random() < 0.5 and len(query) > 6:  # real queries are shorter than sentences
             kept = rng.random(len(query)) < rng.uniform(0.3, 0.8)
             query = query[kept] if kept.sum() >= 3 else query
@@ -198,8 +200,16 @@ def make_pair(
             query = np.concatenate((stems[int(rng.integers(len(stems)))], query))
     else:
         query = np.concatenate((passage.head, passage.section))
-        document = np.concatenate(body)
+        document = np.concatenate(_some(body, rng))
     return Pair(query[:query_tokens], document[:document_tokens], not cloze)
+
+
+def _some(sentences: tuple[Tokens, ...], rng: np.random.Generator) -> tuple[Tokens, ...]:
+    """All of them or, for one document in three, one or two in a row: many a collection holds little else."""
+    if len(sentences) < 3 or rng.random() >= _SHORT:
+        return sentences
+    first = int(rng.integers(len(sentences) - 1))
+    return sentences[first : first + 1 + int(rng.integers(2))]
 
 
 class SourcePairs:

@@ -1,10 +1,8 @@
-"""Measuring the model that was written: scores beside the peers', texts per second."""
+"""Measuring the model that was written: scores beside the peers' and beside those of its start."""
 
 from __future__ import annotations
 
 import json
-import platform
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,13 +11,12 @@ import numpy as np
 import sentencepiece
 from numpy.typing import NDArray
 
-from kukla import kernels
 from kukla.embed.static import StaticEmbedder
 from kukla.train.static.teacher import load_teacher, teacher_vectors
 
 from . import distil, evaluate
 
-__all__ = ["TEACHER_LIMIT", "scores", "speed"]
+__all__ = ["TEACHER_LIMIT", "scores"]
 
 TEACHER_LIMIT = 12_000
 """The teacher is measured on collections of at most this many documents: it is slow on two cores."""
@@ -37,8 +34,8 @@ def scores(
 ) -> dict[str, Any]:
     """nDCG@10 by collection: ``kukla`` (int8), ``float32``, ``bm25``, ``teacher`` (None: not measured).
 
-    ``float32`` is of whole vectors only. With a ``start`` also ``gain``: the mean difference to it, whole
-    vectors, with the 95 % interval of a paired bootstrap over queries.
+    ``float32`` is of whole vectors only. With a ``start`` also ``gain``, at each dim: the mean difference to
+    it with the 95 % interval of a paired bootstrap over queries; and how many ``queries`` there are.
     """
 
     def exact(texts: list[str]) -> NDArray[np.float32]:
@@ -53,15 +50,16 @@ def scores(
         if path.name not in known:
             known[path.name] = _peers(collection)
             peers_file.write_text(json.dumps(known))
+        mine = evaluate.values(model.encode_documents, collection, dims)
         table[path.name] = {
-            "kukla": evaluate.nested_ndcg(model.encode_documents, collection, dims),
+            "kukla": {dim: float(found.mean()) for dim, found in mine.items()},
             "float32": evaluate.nested_ndcg(exact, collection, dims[:1]),
             **known[path.name],
         }
         if start is not None:
-            table[path.name]["gain"] = evaluate.paired_gain(
-                model.encode_documents, start.encode_documents, collection
-            )
+            others = evaluate.values(start.encode_documents, collection, dims)
+            gain = {dim: evaluate.paired_gain(mine[dim], others[dim]) for dim in dims}
+            table[path.name] |= {"queries": len(collection.queries), "gain": gain}
         say(f"{path.name}: {table[path.name]}")
     return {name: json.loads(json.dumps(row)) for name, row in table.items()}  # dims become text, as on disk
 
@@ -76,34 +74,3 @@ def _peers(collection: evaluate.Collection) -> dict[str, float | None]:
 
         teacher = evaluate.nested_ndcg(encode, collection, [384])[384]
     return {"bm25": evaluate.mean_ndcg(evaluate.bm25_ranking(collection), collection), "teacher": teacher}
-
-
-def speed(
-    model: StaticEmbedder, processor: sentencepiece.SentencePieceProcessor, texts: list[str], small: int = 64
-) -> dict[str, Any]:
-    """Texts per second of one core (process time, best of three) at full and at ``small`` dims."""
-
-    def seconds(work: Callable[[], object]) -> float:
-        taken = []
-        for _ in range(3):
-            since = time.process_time()
-            work()
-            taken.append(time.process_time() - since)
-        return min(taken)
-
-    whole = seconds(lambda: model.encode_documents(texts))
-    return {
-        "texts_per_second": len(texts) / whole,
-        "texts_per_second_small": len(texts) / seconds(lambda: model.encode_documents(texts, dim=small)),
-        "small_dim": small,
-        "tokenising_share": seconds(lambda: processor.encode(texts, num_threads=1)) / whole,
-        "words": float(np.mean([len(text.split()) for text in texts])),
-        "kernels": kernels.active(),
-        "cpu": _cpu(),
-    }
-
-
-def _cpu() -> str:
-    info = Path("/proc/cpuinfo")
-    names = [x for x in info.read_text().splitlines() if x.startswith("model name")] if info.exists() else []
-    return names[0].split(":", 1)[1].strip() if names else platform.processor()

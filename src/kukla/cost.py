@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kukla.errors import PlanError
+from kukla.kernels.partition import TAIL_LINES
 from kukla.nesting import Nesting
 from kukla.partition.model import Partition
 from kukla.plan import Plan, Stage
@@ -19,8 +20,12 @@ from kukla.precision import Precision
 __all__ = ["PlanCost", "StageCost", "bytes_before", "bytes_per_row", "bytes_per_vector", "plan_cost"]
 
 NORM_BYTES = 4
-LIST_ROW_BYTES = 4
-"""Of a row's number beside its code; its stretch and the filling, two bytes more, are not counted."""
+LIST_ROW_BYTES = TAIL_LINES
+"""Of a row in a list beside its code: its number, its stretch, and its part of the last line of a block. The
+filling of a list's last block is not counted: at most 31 rows of each list in each segment."""
+
+LIST_BYTES = 16
+"""Of where the rows and the blocks of a list begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +45,7 @@ class PlanCost:
     """A plan for one query over ``documents`` vectors.
 
     ``resident_bytes`` is what the first stage scans and so keeps in memory; ``disk_bytes`` is everything
-    that the index stores of the vectors, touched only for shortlists (both without ids, text and metadata).
+    that the index stores of the vectors, lists included (both without ids, text and metadata).
     """
 
     plan: Plan
@@ -115,7 +120,7 @@ def bytes_per_row(
 ) -> int:
     """Bytes of one document that a stage reads: its codes, their scales, and its prefix norm if needed."""
     if stage.precision is Precision.PQ4:
-        return _partition_of(stage, partition).code_bytes
+        return _list_row_bytes(_partition_of(stage, partition))
     if stage.precision.is_float:
         size = stage.precision.bytes_for(stage.dim)
     else:
@@ -135,6 +140,16 @@ def _partition_of(stage: Stage, partition: Partition | None) -> Partition:
     if partition is None:
         raise PlanError(f"stage {stage}: the index has no lists; make them with its partition()")
     return partition
+
+
+def _list_row_bytes(partition: Partition) -> int:
+    return partition.code_bytes + LIST_ROW_BYTES
+
+
+def _lists_bytes(partition: Partition, documents: int) -> int:
+    """Bytes of the files of a partition and its lists, all of them with codes."""
+    model = sum(array.nbytes for array in partition.arrays().values())
+    return model + LIST_BYTES * partition.lists + documents * _list_row_bytes(partition)
 
 
 def bytes_per_vector(nesting: Nesting, precisions: Sequence[Precision], *, cosine: bool) -> int:
@@ -184,14 +199,15 @@ def plan_cost(
         documents=documents,
         stages=tuple(stages),
         resident_bytes=_resident(stages[0], documents, partition),
-        disk_bytes=documents * bytes_per_vector(nesting, precisions, cosine=cosine),
+        disk_bytes=documents * bytes_per_vector(nesting, precisions, cosine=cosine)
+        + (0 if partition is None else _lists_bytes(partition, documents)),
         full_bytes_per_vector=nesting.full * 4,
     )
 
 
 def _resident(first: StageCost, documents: int, partition: Partition | None) -> int:
     if first.stage.precision is Precision.PQ4 and partition is not None:
-        return documents * (partition.code_bytes + LIST_ROW_BYTES) + partition.centroid_bytes
+        return documents * first.bytes_per_vector + partition.centroid_bytes
     return first.bytes_read
 
 

@@ -9,7 +9,6 @@ from typing import Any, Literal, Self, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from kukla import kernels
 from kukla.checks import as_float32, check_dim, normalise
 from kukla.errors import ForeignFileError, InputError, KuklaError, NewerFormatError
 from kukla.nesting import Nesting
@@ -115,18 +114,6 @@ class Settings:
         """
         rows = self.projection.inverse(stored)
         return normalise(rows) if self.cosine and not self.projection.keeps_scores else rows
-
-    def quickly_stored(self, vectors: NDArray[Any]) -> NDArray[np.float32] | None:
-        """What :meth:`stored` returns, in one pass; ``None`` where something needs a closer look."""
-        if self.metric != "cosine" or type(self.projection) is not Identity or vectors.ndim not in (1, 2):
-            return None
-        if vectors.dtype.char not in "fd" or not vectors.dtype.isnative:
-            return None
-        rows = vectors if vectors.ndim == 2 else vectors[None]
-        if not rows.flags.c_contiguous:
-            rows = np.ascontiguousarray(rows)
-        result = np.empty(rows.shape, dtype=np.float32)
-        return result if kernels.unit_rows(rows, result) == len(rows) else None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able; the inverse of :meth:`from_dict`."""

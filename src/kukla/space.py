@@ -266,6 +266,7 @@ class Space:
             raise SpaceError(
                 f"{doing}: vectors of two embedding spaces would meet, mine {self} and theirs {other}:\n  "
                 + "\n  ".join(wrong)
+                + "\n  to go on, take the model that made the stored vectors, or embed the texts again"
             )
 
     def check_canaries(self, encode: Encode, *, tolerance: float = CANARY_TOLERANCE) -> bool:

@@ -140,7 +140,7 @@ class TestThenIndexAndSearch:
 
     def test_an_untrained_prefix_is_warned_about(self, tmp_path: Path, corpus: Path, invoke: Invoke) -> None:
         done = invoke("embed", corpus, "--to", tmp_path / "v.npy", "--dims", 100)
-        assert "warning: kukla-static-en-v1 was trained for 32, 64 dims up to 100" in done.stderr
+        assert "warning: kukla-static-en-v2 was trained for 32, 64 dims up to 100" in done.stderr
 
     def test_queries_have_their_own_prompt(
         self, tmp_path: Path, corpus: Path, server: EmbeddingServer, invoke: Invoke
@@ -167,7 +167,7 @@ class TestThenIndexAndSearch:
             invoke("search", to, "bread in an oven", "--model", "openai:other", "--base-url", server.url)
         )
         assert "model: mine 'any', theirs 'other'" in message
-        message = error_of(invoke("search", to, "bread in an oven", "--model", "kukla-static-en-v1"))
+        message = error_of(invoke("search", to, "bread in an oven", "--model", "kukla-static-en-v2"))
         assert "provider: mine 'openai-compatible', theirs 'kukla'" in message
 
     def test_kukla_index_takes_any_model_too(
@@ -203,7 +203,7 @@ class TestRefused:
         ("options", "message"),
         [
             (("--to", "v.csv"), "allowed: .npy, .parquet, .kukla or an index that exists"),
-            (("--to", "v.npy", "--model", "gpt"), "received 'gpt'; allowed: 'kukla-static-en-v1', static:"),
+            (("--to", "v.npy", "--model", "gpt"), "received 'gpt'; allowed: 'kukla-static-en-v2', static:"),
             (("--to", "v.npy", "--model", "xx:y"), "received 'xx:y'"),
             (("--to", "v.npy", "--model", "st:"), "received 'st:'"),
             (("--to", "v.npy", "--model", "st:./absent"), "./absent: no such folder"),
@@ -211,11 +211,11 @@ class TestRefused:
             (("--to", "v.npy", "--model", "openai:text-embedding-3-small"), "OPENAI_API_KEY is not set"),
             (
                 ("--to", "v.npy", "--query-prompt", "q"),
-                "query_prompt: the model 'kukla-static-en-v1'",
+                "query_prompt: the model 'kukla-static-en-v2'",
             ),
             (
                 ("--to", "v.npy", "--base-url", "http://h"),
-                "base_url: the model 'kukla-static-en-v1'",
+                "base_url: the model 'kukla-static-en-v2'",
             ),
             (("--to", "v.npy", "--dims", 513), "truncate_dim must be an integer from 1 to 512"),
             (("--to", "v.kukla", "--queries"), "--queries is for files of vectors"),

@@ -48,7 +48,7 @@ def test_a_beir_folder_prints_what_each_size_keeps(invoke: Invoke, beir: Path, t
     assert done.exit_code == 0, done.output
     lines = done.stdout.splitlines()
     assert lines[0] == "docs: 150 documents, 50 judged queries (binary), 512 dims"
-    assert lines[1] == "  - texts embedded by kukla-static-en-v1"
+    assert lines[1] == "  - texts embedded by kukla-static-en-v2"
     assert lines.pop(2).startswith("  - only 50 judged queries")
     header = "plan  bytes/vector  size  nDCG@10  95 % interval  of full  95 % interval"
     assert " ".join(lines[3].split()) == " ".join(header.split())

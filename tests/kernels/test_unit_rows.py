@@ -42,6 +42,20 @@ def test_rows_beyond_the_squares_of_float64_are_normalised_all_the_same() -> Non
     np.testing.assert_allclose(normalise(rows), [[0.6, 0.8]] * 3, rtol=1e-7)
 
 
+@native
+def test_queries_are_unit_rows_where_that_needs_no_thought() -> None:
+    rows = np.random.default_rng(0).normal(size=(3, 20)).astype(np.float32)
+    isa = kernels.active()
+    for given in (rows, rows.astype(np.float64), rows[1]):
+        got = kernels.unit_queries(isa, given, 20)
+        assert got is not None
+        assert got.tobytes() == normalise(np.atleast_2d(given)).tobytes()
+    other = [rows.astype(np.float16), rows.astype(">f4"), np.asfortranarray(rows), rows[:, :19], rows[None]]
+    for given in [*other, np.float32(1)[None][0:0], np.array(1.0), np.zeros(20), np.arange(20)]:
+        assert kernels.unit_queries(isa, given, 20) is None, given
+    assert kernels.unit_queries("numpy", rows, 20) is None
+
+
 def test_a_row_of_zeros_is_named_wherever_it_is() -> None:
     rows = np.ones((9000, 4), dtype=np.float32)
     rows[8500] = 0

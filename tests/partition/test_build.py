@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.partition.samples import clustered
+from tests.partition.samples import clustered, same_everywhere
 
 from kukla import Index
 from kukla.errors import InputError, StorageError, VectorError, WriteError
@@ -67,13 +67,40 @@ def test_vectors_of_a_few_dims_need_no_lists(tmp_path: Path) -> None:
             index.partition(4)
 
 
-def test_vectors_whose_dot_products_are_beyond_float32(tmp_path: Path) -> None:
+TOO_LONG = r"lists need vectors of a length of at most 1e\+18; that of document '?{}'? is {}"
+
+
+def test_a_document_too_long_for_lists_is_named(tmp_path: Path) -> None:
+    """Wherever it is: the sample that centroids are trained on has few rows. Deleted, it does not matter."""
+    rows = clustered(9000, DIM)
+    rows[8501] *= np.float32(1e25) / np.linalg.norm(rows[8501])
     with Index.create(tmp_path / "index", dim=DIM, metric="ip") as index:
-        index.add(clustered(1100, DIM) * np.float32(1e25))
-        with pytest.raises(
-            InputError, match=r"lists need vectors of a length of at most 1e\+18, there is one of"
-        ):
+        index.add(rows)
+        with pytest.raises(VectorError, match=TOO_LONG.format(8501, r"1e\+25")):
             index.partition(4)
+        index.delete([8501])
+        index.partition(4)
+
+
+def test_what_is_added_to_lists_may_not_be_longer(tmp_path: Path) -> None:
+    """Not even to a small segment: merging may put it into a list. At the limit all kernels agree."""
+    with Index.create(tmp_path / "index", dim=DIM, metric="ip") as index:
+        index.add(clustered(1100, DIM), ids=[f"d{i}" for i in range(1100)])
+        index.partition(10, code_bytes=8)
+        long = np.eye(3, DIM, dtype=np.float32) * np.float32(0.999e18)
+        long[2] *= np.float32(1.002)
+        with pytest.raises(VectorError, match=TOO_LONG.format("c", r"1e\+18")):
+            index.add(long, ids=["a", "b", "c"])
+        assert len(index) == 1100
+        index.add(
+            np.concatenate([long[:2], clustered(1100, DIM, seed=1)]), ids=[f"e{i}" for i in range(1102)]
+        )
+        queries = np.concatenate([clustered(2, DIM, seed=2), long[:2]])
+        found = same_everywhere(index, queries, 5, "16:pq4/3@400 > 16:float32")
+        assert np.isfinite(found.scores).all()
+        assert found.ids[2:, 0].tolist() == ["e0", "e1"]
+        index.partition(0)
+        index.add(long[2:], ids=["c"])  # without lists there is no such limit
 
 
 @pytest.mark.parametrize("count", [0, 7, 15])

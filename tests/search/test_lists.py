@@ -291,7 +291,7 @@ def test_reports_count_what_was_read(tmp_path: Path, isa: str) -> None:
         assert [one.bytes_read for one in found.stages] == [3 * one.bytes_read for one in cost.stages]
         partition = index._opened.store.current().partition
         assert partition is not None
-        assert found.stages[0].bytes_read == 3 * (1200 * 16 + partition.choosing_bytes(1))
+        assert found.stages[0].bytes_read == 3 * (1200 * (16 + 6) + partition.choosing_bytes(1))
 
 
 def test_a_filter_or_deletions_are_not_counted(

@@ -26,7 +26,7 @@ from kukla.errors import (
 from kukla.kernels.partition import TAIL_LINES
 from kukla.storage import store as store_module
 from kukla.storage.catalog import put_setting
-from kukla.storage.container import open_container
+from kukla.storage.container import Section, open_container, write_container
 
 Spawn = Callable[..., "subprocess.Popen[str]"]
 Vectors = NDArray[np.float32]
@@ -289,6 +289,53 @@ def test_files_of_another_index_are_foreign(parted: Path, tmp_path: Path) -> Non
         shutil.copy(tmp_path / f"other-{dim}" / name, copy / name)
         with pytest.raises(ForeignFileError, match=message):
             Index.open(copy)
+
+
+@pytest.fixture
+def twin(tmp_path: Path) -> Path:
+    """An index with lists of the same shape as those of ``parted``, of other documents."""
+    with Index.create(tmp_path / "twin", dim=DIM) as index:
+        index.add(-clustered(1100, DIM))
+        index.partition(20, code_bytes=4)
+    return tmp_path / "twin"
+
+
+LISTS, MODEL = "segments/00000001.1.lists", "partition.1.seg"
+
+
+def test_lists_of_the_same_shape_from_another_index_are_foreign(parted: Path, twin: Path) -> None:
+    shutil.copy(twin / LISTS, parted / LISTS)
+    message = r"00000001\.1\.lists holds the lists of another segment, .* that of .*00000001\.seg is"
+    with pytest.raises(ForeignFileError, match=message):
+        Index.open(parted)
+    (parted / LISTS).unlink()
+    with Index.open(parted) as index:  # as the message says
+        index.partition(20, code_bytes=4)
+        finds_everything(index)
+
+
+def test_a_partition_of_the_same_shape_is_foreign_to_the_lists(parted: Path, twin: Path) -> None:
+    shutil.copy(twin / MODEL, parted / MODEL)
+    message = r"00000001\.1\.lists holds the lists of another partition, .* that of .*partition\.1\.seg is"
+    with pytest.raises(ForeignFileError, match=message):
+        Index.open(parted)
+
+
+def test_lists_that_do_not_say_what_made_them_are_taken(parted: Path) -> None:
+    """As the first version wrote them."""
+    path = parted / LISTS
+    header, mapped = open_container(path)
+    arrays = {name: np.array(array) for name, array in mapped.items()}
+    assert header["segment"] == open_container(parted / "segments/00000001.seg")[0]["identity"]
+    assert header["partition"] == open_container(parted / MODEL)[0]["identity"]
+    sections = [
+        Section(name, array.dtype.str, array.shape, lambda array=array: (array,))  # type: ignore[misc]
+        for name, array in arrays.items()
+    ]
+    path.unlink()
+    write_container(path, sections, {"rows": header["rows"]})
+    with Index.open(parted, verify=True) as index:
+        finds_everything(index)
 
 
 def test_every_flipped_byte_of_a_partition_is_found_when_opened(parted: Path) -> None:

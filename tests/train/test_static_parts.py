@@ -13,7 +13,7 @@ from kukla.embed import StaticEmbedder
 from kukla.embed.load import builtin_folder
 from kukla.train.static import losses
 from kukla.train.static.bag import Bag, Tokens
-from kukla.train.static.contrast import FixedPairs, contrast
+from kukla.train.static.contrast import FixedPairs, contrast, text_batches
 from kukla.train.static.fidelity import neighbour_recall
 from kukla.train.static.initial import initial_vectors, principal_axes, sif_weights, targets
 from kukla.train.static.regress import regress
@@ -109,12 +109,25 @@ class TestTraining:
         assert losses.similarity_loss(teacher.roll(1, 1).relu() + 0.1, teacher, (8,), 20) > 0.1
 
     def test_an_epoch_has_every_row_at_most_once_in_blocks_of_one_topic(self) -> None:
-        settings = Settings(batch=40)
         topics = np.repeat(np.arange(7), 60)
-        batches = topic_batches(topics, 10, settings, np.random.default_rng(0))
+        batches = topic_batches(topics, 10, 40, np.random.default_rng(0))
         rows = np.concatenate(batches)
         assert len(rows) == len(set(rows.tolist())) == 400
         assert all(len(set(topics[block])) == 1 for batch in batches for block in batch.reshape(4, 10))
+
+    def test_texts_whose_neighbourhoods_are_compared_come_in_blocks_of_one_topic(self) -> None:
+        turns = np.linspace(0, 2 * np.pi, 5)[:4, None] + 0.01 * np.random.default_rng(2).normal(size=(4, 30))
+        teacher = np.stack((np.cos(turns.ravel()), np.sin(turns.ravel())), axis=1).astype(np.float32)
+        settings = Settings(topics=4, similarity_batch=20, similarity_block=5)
+        batches = text_batches(teacher, settings, np.random.default_rng(0))
+        drawn = [next(batches) for _ in range(40)]  # more than an epoch
+        assert all(batch.shape == (20,) for batch in drawn)
+        blocks = np.concatenate(drawn).reshape(-1, 5)
+        assert np.mean([len(set(block // 30)) == 1 for block in blocks]) > 0.8  # some lie across an end
+
+    def test_or_at_random(self) -> None:
+        batches = text_batches(np.eye(4, dtype=np.float32), Settings(), np.random.default_rng(0))
+        assert set(next(batches).tolist()) <= {0, 1, 2, 3}
 
     def test_a_bag_is_the_mean_of_its_rows(self) -> None:
         vectors = np.random.default_rng(5).normal(size=(9, 4)).astype(np.float32)

@@ -48,6 +48,8 @@ class Prices:
         self._index, self._k, self._documents = index, k, len(index)
         self._rows: dict[tuple[int, Precision], _Row] = {}
         self._lists: dict[Stage, StageCost] = {}
+        partition = index._opened.store.current().partition
+        self._groups = 0 if partition is None else partition.groups
 
     def of(self, plan: Plan) -> Price:
         """The price of one query."""
@@ -58,9 +60,9 @@ class Prices:
                 cost = self._first(stage)
                 scored = min(stage.kept(self._k), self._documents)
                 # As many lists are looked into as hold what is kept.
-                more = max(0, scored - cost.scored) * cost.bytes_per_vector
-                moved += cost.bytes_read + more
-                operations += cost.operations + 2 * more  # two groups a byte
+                more = max(0, scored - cost.scored)
+                moved += cost.bytes_read + more * cost.bytes_per_vector
+                operations += cost.operations + more * self._groups
                 continue
             row = self._row(stage)
             moved += scored * (row.touched if number else row.scanned)

@@ -23,10 +23,12 @@ __all__ = [
     "load_embedder",
 ]
 
-DEFAULT_MODEL = "kukla-static-en-v1"
+DEFAULT_MODEL = "kukla-static-en-v2"
 
 MODEL_VARIABLE = "KUKLA_MODEL"
 """The environment variable that names the model for indexes whose model is not built in."""
+
+_REPLACED = {"kukla-static-en-v1": "kukla-static-en-v2"}  # models that shipped once, and what does now
 
 _MODELS = Path(__file__).parent / "models"
 
@@ -135,6 +137,12 @@ def find_embedder(space: Space, name: str | None = None, *, base_url: str | None
     if name is None and space.provider == "kukla" and space.model in known_models():
         name = space.model
     name = name or os.environ.get(MODEL_VARIABLE)
+    if not name and space.provider == "kukla" and space.model in _REPLACED:
+        raise InputError(
+            f"this index holds vectors of {space}, which no longer ships with Kukla: index the texts again, "
+            f"with {_REPLACED[space.model]!r}, or name the old model's folder with --model static:FOLDER or "
+            f"{MODEL_VARIABLE}"
+        )
     if not name:
         raise InputError(
             f"this index holds vectors of {space}: name their model with --model or {MODEL_VARIABLE}, pass "
@@ -174,6 +182,11 @@ def _api_shortens(model: str, dim: int) -> bool:
 
 
 def _builtin(name: str) -> Embedder:
+    if name in _REPLACED:
+        raise InputError(
+            f"embedding model: {name!r} no longer ships with Kukla; allowed: {_REPLACED[name]!r}, which took "
+            "its place and has another space, or static:FOLDER with the old model's folder"
+        )
     if name not in known_models():
         raise InputError(
             f"embedding model: received {name!r}; allowed: {', '.join(map(repr, known_models()))}, "

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from kukla import kernels
 from kukla.checks import check_vectors
 from kukla.document import DocumentId
 from kukla.errors import InputError
 from kukla.ingest import check_id
 from kukla.plan import Plan
 from kukla.precision import Precision
+from kukla.projection import Identity
 from kukla.search.masks import MaskCache
 from kukla.search.native import Runners
 from kukla.settings import Settings
@@ -47,6 +49,8 @@ class Opened:
         self.layout = settings.layout
         self.masks = MaskCache()
         self.runners = Runners()
+        self._isa: tuple[str | None, str] | None = None
+        self._only_unit = settings.cosine and type(settings.projection) is Identity
         self.calibrations: Any = None  # of kukla.calibrate.state: the view they were read in, and they
         self._embedder: Embedder | None = None
         self._checked: Plan | None = None
@@ -84,11 +88,18 @@ class Opened:
 
     def query_vectors(self, queries: Queries) -> NDArray[np.float32]:
         """Float32 rows in the stored space: projected, and of length 1 for cosine."""
-        if isinstance(queries, np.ndarray) and queries.shape[-1:] == (self.settings.dim,):
-            ready = self.settings.quickly_stored(queries)
+        if self._only_unit and isinstance(queries, np.ndarray):
+            ready = kernels.unit_queries(self._kernels(), queries, self.settings.dim)
             if ready is not None:
                 return ready
         return self.settings.stored(self.raw_queries(queries))
+
+    def _kernels(self) -> str:
+        """The active ones, asked for once: the environment does not change between searches."""
+        forced, known = kernels.forced(), self._isa
+        if known is None or known[0] != forced:
+            known = self._isa = forced, kernels.active()
+        return known[1]
 
     def raw_queries(self, queries: Queries) -> NDArray[np.floating[Any]]:
         """Rows ``(n_queries, dim)`` as the model made them: any float dtype, finite."""

@@ -27,7 +27,7 @@ from kukla.kernels import checks, dispatch, reference
 from kukla.kernels.dispatch import active, available, forced, use
 from kukla.kernels.partition import nibble_codes, nibble_hits, nibble_stretches
 from kukla.kernels.reach import Checkpoint, Reached, reach_int8
-from kukla.kernels.rows import encode_rows, unit_rows
+from kukla.kernels.rows import encode_rows, unit_queries, unit_rows
 
 if TYPE_CHECKING:
     from kukla.kernels._native import Runner
@@ -52,6 +52,7 @@ __all__ = [
     "score_float",
     "score_int8",
     "top_k",
+    "unit_queries",
     "unit_rows",
     "use",
 ]

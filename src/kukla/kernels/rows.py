@@ -11,7 +11,7 @@ import numpy.typing as npt
 from kukla.kernels import dispatch
 from kukla.kernels.dispatch import active
 
-__all__ = ["encode_rows", "unit_rows"]
+__all__ = ["encode_rows", "unit_queries", "unit_rows"]
 
 Array = npt.NDArray[Any]
 F32 = npt.NDArray[np.float32]
@@ -33,6 +33,31 @@ def unit_rows(rows: Array, out: F32) -> int:
         bit, and the rest.
     """
     return 0 if (isa := active()) == "numpy" else dispatch.native.unit_rows(isa, rows, out)
+
+
+def unit_queries(isa: str, queries: Array, dim: int) -> F32 | None:
+    """Queries as new unit rows, for a search that has microseconds.
+
+    Parameters
+    ----------
+    isa : str
+        What `active` said: asking it takes as long as all of this.
+    queries : array (dim,) or (n, dim)
+
+    Returns
+    -------
+    float32 (n, dim), or ``None`` where something needs a closer look
+        Another dtype, shape or layout, a row that `unit_rows` leaves out, or no native code.
+    """
+    rows = queries[None] if queries.ndim == 1 else queries
+    if isa == "numpy" or rows.ndim != 2 or rows.shape[1] != dim:
+        return None
+    out = np.empty(rows.shape, dtype=np.float32)
+    try:
+        done = dispatch.native.unit_rows(isa, rows, out)
+    except TypeError:  # float32 and float64 as they are in memory, and nothing else
+        return None
+    return out if done == len(rows) else None
 
 
 def encode_rows(

@@ -13,6 +13,7 @@ from kukla.errors import InputError, WriteError
 from kukla.partition.codebooks import CODEWORDS
 from kukla.partition.train import train_partition
 from kukla.progress import Progress
+from kukla.storage.lengths import check_segments
 
 if TYPE_CHECKING:
     from kukla.settings import Settings
@@ -25,9 +26,6 @@ LEAST_ROWS_PER_LIST = 8
 SAMPLE_PER_LIST = 32
 SAMPLE_BYTES = 1 << 30
 """Of float32 vectors that centroids are trained on, at most."""
-
-LONGEST = 1e18
-"""Dot products of longer vectors are beyond float32."""
 
 MOST_LISTS = 1 << 20
 MOST_CODE_BYTES = 128
@@ -91,12 +89,9 @@ def build(
         )
     if queries is not None and not len(queries):
         queries = None
+    if not settings.cosine:  # not only after having trained
+        check_segments(view)
     rows = _sample(view, wanted, np.random.default_rng(seed))
-    longest = float(np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64).max()))
-    if longest > LONGEST:
-        raise InputError(
-            f"lists need vectors of a length of at most {LONGEST:g}, there is one of {longest:.3g}"
-        )
     made = train_partition(
         rows,
         lists=wanted,

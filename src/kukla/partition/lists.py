@@ -6,7 +6,7 @@ file the segment is searched all the same, by scanning it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,9 @@ class SegmentLists:
 
     Attributes
     ----------
+    origin : dict
+        The checksums of the headers of the ``segment`` and the ``partition`` that they were made of; of the
+        first lists none.
     offsets : ndarray of uint64, shape (lists + 1,)
         Of each list's first row, in the order of lists.
     rows : ndarray of uint32, shape (n,)
@@ -64,6 +67,9 @@ class SegmentLists:
         header, arrays = open_container(path)
         self.path = path
         self.bytes: int = header["bytes"]
+        self.origin: dict[str, str] = {
+            name: header[name] for name in ("segment", "partition") if name in header
+        }
         try:
             self.offsets: NDArray[np.uint64] = arrays["offsets"]
             self.rows: NDArray[np.uint32] = arrays["rows"]
@@ -127,10 +133,11 @@ def write_lists(
     partition: Partition,
     vectors: NDArray[np.floating[Any]],
     *,
+    origin: Mapping[str, str] | None = None,
     threads: int = 1,
     progress: Progress | None = None,
 ) -> int:
-    """Write the lists of a segment's vectors ``(rows, dim)``; returns bytes."""
+    """Write the lists of a segment's vectors ``(rows, dim)``, and what they are made of; returns bytes."""
     count = len(vectors)
     lists = np.empty(count, dtype=np.int64)
     coded = count >= CODED_ROWS_PER_LIST * partition.lists
@@ -186,5 +193,5 @@ def write_lists(
             section("blocks", "<u8", blocks),
             Section("codes", "|u1", (total, partition.code_bytes + TAIL_LINES, BLOCK_ROWS), in_blocks),
         ],
-        {"rows": count},
+        {"rows": count, **(origin or {})},
     )

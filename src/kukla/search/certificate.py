@@ -8,7 +8,7 @@ score that was found.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from kukla.search.bounds import FLOAT16, FLOAT16_STEP, LARGEST, QueryBounds
 from kukla.storage.layout import Layout
 from kukla.storage.store import View
 
-__all__ = ["Certificate", "Evidence", "Promise", "exact_stage"]
+__all__ = ["Certificate", "Evidence", "Grounds", "Promise", "exact_stage"]
 
 PROBABILITY = 0.95
 
@@ -62,7 +62,11 @@ def exact_stage(layout: Layout) -> Stage:
     return Stage(layout.nesting.full, layout.float_precision)
 
 
-@dataclass(slots=True, eq=False)  # not frozen: made at every search, in half the time
+Grounds = tuple[NDArray[np.float32], View, Layout, bool, Promise | None]
+"""Queries, view, layout, renormalise and promise: what evidence needs beside what was found."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
     """What certificates are made of.
 
@@ -92,6 +96,22 @@ class Evidence:
     renormalise: bool
     proven: bool = False
     promise: Promise | None = None
+
+    @classmethod
+    def of(
+        cls,
+        plan: Plan,
+        scores: NDArray[np.float32],
+        cuts: NDArray[np.float32],
+        queries: NDArray[np.float32],
+        view: View,
+        layout: Layout,
+        renormalise: bool,
+        promise: Promise | None,
+    ) -> Self:
+        """Of the scores ``(n_queries, m)`` that a plan found."""
+        kth = scores[:, -1] if scores.shape[1] else np.full(len(queries), np.inf, dtype=np.float32)
+        return cls(plan, queries, cuts, kth, view, layout, renormalise, promise=promise)
 
     def certificates(self, probability: float = PROBABILITY) -> tuple[Certificate, ...]:
         """One for each query."""

@@ -98,7 +98,7 @@ def certify(
             Plan([last]), open_queries, k, view, masks, layout.nesting, renormalise=False, threads=threads
         )
         rows[unproven], scores[unproven] = exact.rows, exact.scores
-        read = exact.reports[0]
+        read = exact.reports()[0]
         steps = [ProofStep(last, read.scored, read.kept, read.bytes_read)]
     # Compared by row: ties are settled by id in both.
     changed = int((np.sort(rows, axis=1) != np.sort(found.rows, axis=1)).any(axis=1).sum())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -68,8 +69,8 @@ def execute(
         return Found(
             np.empty((len(queries), 0), dtype=np.int64),
             np.empty((len(queries), 0), dtype=np.float32),
-            tuple(StageReport(stage, 0, 0, 0, 0.0) for stage in plan.stages),
             np.full((len(plan.stages), len(queries)), -np.inf, dtype=np.float32),
+            partial(tuple, [StageReport(stage, 0, 0, 0, 0.0) for stage in plan.stages]),
         )
     allowed = view.count if masks is view.live else count_allowed(view, masks)
     bound = (runners or Runners()).of(plan, view, nesting, renormalise=renormalise)
@@ -90,8 +91,8 @@ def execute(
     return Found(
         np.concatenate([part.rows for part in parts]),
         np.concatenate([part.scores for part in parts]),
-        tuple(map(_summed, zip(*(part.reports for part in parts), strict=True))),
         np.concatenate([part.cuts for part in parts], axis=1),
+        partial(tuple, list(map(_summed, zip(*(part.reports() for part in parts), strict=True)))),
     )
 
 
@@ -149,7 +150,7 @@ def _run(
                 seconds=time.perf_counter() - started,
             )
         )
-    return Found(rows, scores, tuple(reports), cuts)
+    return Found(rows, scores, cuts, partial(tuple, reports))
 
 
 def _scan_lists(

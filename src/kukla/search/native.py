@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,12 +35,15 @@ class Bound:
     """A plan bound to the segments of a view.
 
     ``row_bytes`` is what each stage reads of a row, ``query_bytes`` what it reads of each query besides.
+    ``live`` are the view's own masks, and ``live_bytes`` the same as native code reads them.
     """
 
     plan: Plan
     runner: Runner
     row_bytes: tuple[int, ...]
     query_bytes: tuple[int, ...]
+    live: Sequence[Mask]
+    live_bytes: list[NDArray[np.uint8] | None]
     last_keeps: tuple[int, int, list[int]] = (-1, -1, [])
     """Of k and allowed rows: as the search before, mostly."""
 
@@ -47,29 +51,45 @@ class Bound:
         self, queries: NDArray[np.float32], k: int, masks: Sequence[Mask], allowed: int, threads: int
     ) -> Found:
         """What :func:`kukla.search.execute.execute` returns, for queries that fit in memory together."""
-        stages = self.plan.stages
         last_k, last_allowed, keeps = self.last_keeps
         if last_k != k or last_allowed != allowed:
             keeps, most = [], allowed
-            for stage in stages:  # none can keep more than it was given
+            for stage in self.plan.stages:  # none can keep more than it was given
                 most = min(most, stage.kept(k))
                 keeps.append(most)
             self.last_keeps = k, allowed, keeps
-        nq, depth = len(queries), len(keeps)
-        rows = np.empty((nq, keeps[-1]), dtype=np.int64)
-        scores = np.empty((nq, keeps[-1]), dtype=np.float32)
-        cuts = np.empty((depth, nq), dtype=np.float32)
-        packed = [None if mask is None else mask.view(np.uint8) for mask in masks]
+        nq, last = len(queries), keeps[-1]
+        rows = np.empty((nq, last), dtype=np.int64)
+        scores = np.empty((nq, last), dtype=np.float32)
+        cuts = np.empty((len(keeps), nq), dtype=np.float32)
+        packed = self.live_bytes if masks is self.live else _as_bytes(masks)
         try:
-            seconds, scored = self.runner.run(queries, keeps, packed, threads, rows, scores, cuts)
+            counts = self.runner.run(queries, keeps, packed, threads, rows, scores, cuts)
         except RuntimeError as error:
             raise damaged_lists(error) from None
-        counted = zip(stages, scored, keeps, self.row_bytes, self.query_bytes, seconds, strict=True)
-        reports = [
-            StageReport(stage, n, keep * nq, n * size + nq * once, time)
-            for stage, n, keep, size, once, time in counted
-        ]
-        return Found(rows, scores, tuple(reports), cuts)
+        sizes = self.row_bytes, self.query_bytes
+        return Found(rows, scores, cuts, partial(_reports, self.plan.stages, *sizes, nq, keeps, counts))
+
+
+def _reports(
+    stages: Sequence[Stage],
+    row_bytes: Sequence[int],
+    query_bytes: Sequence[int],
+    nq: int,
+    keeps: Sequence[int],
+    counts: tuple[Sequence[float], Sequence[int]],
+) -> tuple[StageReport, ...]:
+    """Knows nothing of the Runner: results can be pickled."""
+    seconds, scored = counts
+    counted = zip(stages, scored, keeps, row_bytes, query_bytes, seconds, strict=True)
+    return tuple(
+        StageReport(stage, n, keep * nq, n * size + nq * once, time)
+        for stage, n, keep, size, once, time in counted
+    )
+
+
+def _as_bytes(masks: Sequence[Mask]) -> list[NDArray[np.uint8] | None]:
+    return [None if mask is None else mask.view(np.uint8) for mask in masks]
 
 
 class Runners:
@@ -144,7 +164,8 @@ def _bind(plan: Plan, view: View, nesting: Nesting, renormalise: bool, isa: str)
     row_bytes = tuple(
         bytes_per_row(stage, nesting, renormalise=renormalise, partition=partition) for stage in plan.stages
     )
-    return Bound(plan, runner, row_bytes, tuple(bytes_before(stage, partition) for stage in plan.stages))
+    query_bytes = tuple(bytes_before(stage, partition) for stage in plan.stages)
+    return Bound(plan, runner, row_bytes, query_bytes, view.live, _as_bytes(view.live))
 
 
 def _arrays(stage: Stage, segment: Segment, divided: bool) -> tuple[Sequence[Any], Sequence[Any], Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from kukla.errors import InputError
 from kukla.plan import Plan, Stage
-from kukla.search.certificate import PROBABILITY, Certificate, Evidence
+from kukla.search.certificate import PROBABILITY, Certificate, Evidence, Grounds
 
 __all__ = ["Found", "ProofReport", "ProofStep", "SearchResult", "StageReport"]
 
@@ -38,16 +39,17 @@ class Found:
     rows : ndarray of int64, shape (n_queries, min(k, allowed rows))
         Numbered over all segments, best first.
     scores : ndarray of float32, same shape
-    reports : tuple of StageReport
     cuts : ndarray of float32, shape (stages, n_queries)
         The worst score that a stage kept: no candidate that it dropped scored more. ``-inf`` where it
         dropped none.
+    reports : callable
+        Makes the reports of the stages: most searches are never asked for them.
     """
 
     rows: NDArray[np.int64]
     scores: NDArray[np.float32]
-    reports: tuple[StageReport, ...]
     cuts: NDArray[np.float32]
+    reports: Callable[[], tuple[StageReport, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +84,10 @@ class ProofReport:
         return sum(step.bytes_read for step in self.steps)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class SearchResult:
-    """Ranked answers to a batch of queries.
+    """Ranked answers to a batch of queries; nothing in it can be set.
 
-    Parameters
+    Attributes
     ----------
     ids : ndarray, shape (n_queries, m)
         int64, or object (str), by descending score; equal scores by ascending id. ``m`` is ``k``, or the
@@ -106,13 +107,63 @@ class SearchResult:
         Of a search with ``certify=True``, whose ids and scores are those of an exact search.
     """
 
-    ids: NDArray[Any]
-    scores: NDArray[np.float32]
-    plan: Plan
-    stages: tuple[StageReport, ...]
-    seconds: float
-    evidence: Evidence = field(repr=False)
-    proof: ProofReport | None = None
+    # Not a frozen dataclass, which takes twice as long to make; stages and evidence are made when asked for.
+    __slots__ = ("_evidence", "_found", "_ids", "_plan", "_proof", "_scores", "_seconds")
+
+    def __init__(
+        self,
+        ids: NDArray[Any],
+        scores: NDArray[np.float32],
+        plan: Plan,
+        found: Found,
+        seconds: float,
+        evidence: Evidence | Grounds,
+        proof: ProofReport | None = None,
+    ) -> None:
+        self._ids = ids
+        self._scores = scores
+        self._plan = plan
+        self._found = found
+        self._seconds = seconds
+        self._evidence = evidence
+        self._proof = proof
+
+    @property
+    def ids(self) -> NDArray[Any]:
+        """By descending score, shape ``(n_queries, m)``."""
+        return self._ids
+
+    @property
+    def scores(self) -> NDArray[np.float32]:
+        """Of each id, float32, shape ``(n_queries, m)``."""
+        return self._scores
+
+    @property
+    def plan(self) -> Plan:
+        """What was run."""
+        return self._plan
+
+    @property
+    def stages(self) -> tuple[StageReport, ...]:
+        """What each stage of the plan did."""
+        return self._found.reports()
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of the whole call, embedding of texts included."""
+        return self._seconds
+
+    @property
+    def evidence(self) -> Evidence:
+        """What :meth:`certificates` are made of."""
+        if isinstance(self._evidence, tuple):
+            self._evidence = Evidence.of(self._plan, self._found.scores, self._found.cuts, *self._evidence)
+        return self._evidence
+
+    @property
+    def proof(self) -> ProofReport | None:
+        """Of a search with ``certify=True``: what that cost."""
+        return self._proof
 
     def certificates(self, *, probability: float = PROBABILITY) -> tuple[Certificate, ...]:
         """How sure each query's answer is.

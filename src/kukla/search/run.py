@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kukla.plan import Plan
+from kukla.precision import Precision
 from kukla.search.certificate import Evidence, Promise
 from kukla.search.certify import certify
 from kukla.search.execute import execute, ids_of
@@ -49,7 +51,8 @@ def run(
     started : float
         ``time.perf_counter()`` when the search began.
     """
-    plan = without_lists(plan, view, masks, layout.nesting, renormalise=renormalise)
+    if plan.stages[0].precision is Precision.PQ4:
+        plan = without_lists(plan, view, masks, layout.nesting, renormalise=renormalise)
     found = execute(
         plan,
         queries,
@@ -61,14 +64,16 @@ def run(
         threads=threads,
         runners=runners,
     )
-    rows, scores, report = found.rows, found.scores, None
-    kth = scores[:, -1] if scores.shape[1] else np.full(len(queries), np.inf, dtype=np.float32)
-    evidence = Evidence(plan, queries, found.cuts, kth, view, layout, renormalise, promise=promise)
-    if proof:
-        # A shorter prefix hardly ever proves anything by itself: not worth the look.
-        whole = plan.stages[0].dim == layout.nesting.full
-        proven = evidence.exact() if whole else np.zeros(len(queries), dtype=np.bool_)
-        rows, scores, report = certify(found, proven, plan, queries, k, view, masks, layout, threads=threads)
-        evidence = Evidence(plan, queries, found.cuts, kth, view, layout, renormalise, proven=True)
+    grounds = queries, view, layout, renormalise, promise
+    if not proof:
+        ids = ids_of(view, found.rows)
+        return SearchResult(ids, found.scores, plan, found, time.perf_counter() - started, grounds)
+    evidence = Evidence.of(plan, found.scores, found.cuts, *grounds)
+    # A shorter prefix hardly ever proves anything by itself: not worth the look.
+    whole = plan.stages[0].dim == layout.nesting.full
+    proven = evidence.exact() if whole else np.zeros(len(queries), dtype=np.bool_)
+    rows, scores, report = certify(found, proven, plan, queries, k, view, masks, layout, threads=threads)
     seconds = time.perf_counter() - started
-    return SearchResult(ids_of(view, rows), scores, plan, found.reports, seconds, evidence, report)
+    return SearchResult(
+        ids_of(view, rows), scores, plan, found, seconds, replace(evidence, proven=True), report
+    )

@@ -52,6 +52,19 @@ CREATE TABLE documents (
 """
 
 
+_process = os.getpid()
+"""Asked for once and after a fork, not at every search."""
+
+
+def _forked() -> None:
+    global _process
+    _process = os.getpid()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
+
+
 def text_checksum(*parts: str | None) -> int:
     """CRC-32 of strings, ``None`` told apart from an empty string."""
     crc = 0
@@ -79,7 +92,7 @@ class Catalog:
         self.path = path
         self.timeout_seconds = timeout_seconds
         self.read_only = read_only
-        self._process = os.getpid()
+        self._process = _process
         self._read_lock, self._write_lock = threading.RLock(), threading.Lock()
         self._reader: sqlite3.Connection | None = None
         self._writer: sqlite3.Connection | None = None
@@ -248,7 +261,7 @@ class Catalog:
 
     def _check_process(self) -> None:
         # SQLite's connections and locks do not survive a fork.
-        if os.getpid() != self._process:
+        if self._process != _process:
             raise StorageError(
                 f"the index at {self.path.parent} was opened by another process; open it again after a fork"
             )

@@ -210,6 +210,9 @@ def _write(
 def open_container(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Map a segment file: its header and its arrays, read-only, without reading the arrays.
 
+    ``header["identity"]`` is the checksum of the header, eight hex digits. It covers those of all sections,
+    so files of one identity hold the same arrays.
+
     Raises
     ------
     ForeignFileError
@@ -270,7 +273,7 @@ def _read_header(path: Path, file: BufferedReader) -> dict[str, Any]:
     if zlib.crc32(text) != crc:
         raise ChecksumError(f"{path}: the header (offset {_PREFIX.size}) does not match its checksum")
     try:
-        header: dict[str, Any] = json.loads(text)
+        header: dict[str, Any] = {**json.loads(text), "identity": f"{crc:08x}"}
         expected = header["bytes"]
         _check_sections(header["sections"], _PREFIX.size + length, expected)
     except (KeyError, TypeError, ValueError, RecursionError) as error:

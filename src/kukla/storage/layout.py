@@ -21,6 +21,7 @@ from kukla.nesting import Nesting, prefix_norms
 from kukla.precision import Precision, encode_int8, pack_signs
 from kukla.storage.container import Block, Section
 from kukla.storage.ids import id_sections, sorting_order
+from kukla.storage.lengths import check_lengths
 
 __all__ = ["Layout", "batch_sections"]
 
@@ -97,9 +98,16 @@ class Layout:
                 codes[i][:], scales[i][:] = encode_int8(vectors[:, low:high])
 
 
-def _check_range(layout: Layout, ids: Sequence[DocumentId], vectors: NDArray[np.float32]) -> None:
-    """Unit vectors always fit; float16 ends at 65,504, beyond which it would store infinity."""
-    if layout.cosine or Precision.FLOAT16 not in layout.precisions:
+def _check_range(
+    layout: Layout, ids: Sequence[DocumentId], vectors: NDArray[np.float32], listed: bool
+) -> None:
+    """Unit vectors always fit. Others may be too long for lists; and float16 ends at 65,504, beyond which it
+    would store infinity."""
+    if layout.cosine:
+        return
+    if listed:
+        check_lengths(vectors, ids)
+    if Precision.FLOAT16 not in layout.precisions:
         return
     fits = np.abs(vectors).max(axis=1) < FLOAT16_END
     if not fits.all():
@@ -115,6 +123,8 @@ def batch_sections(
     ids: Sequence[DocumentId],
     keys: NDArray[np.int64],
     stored: Callable[[slice | NDArray[np.int64]], NDArray[np.float32]],
+    *,
+    listed: bool = False,
 ) -> tuple[list[Section], Iterator[Block]]:
     """All sections of a new segment from one batch in memory, rows sorted by id, and their blocks.
 
@@ -125,11 +135,13 @@ def batch_sections(
     ----------
     stored : callable
         The vectors of some rows as they are stored: projected, normalised, C-contiguous.
+    listed : bool
+        The index has lists.
 
     Raises
     ------
     VectorError
-        From the blocks, naming the document whose vector a precision cannot hold.
+        From the blocks, naming the document whose vector a precision cannot hold, or is too long for lists.
     """
     count, order = len(ids), sorting_order(ids)
     narrow = {
@@ -147,7 +159,7 @@ def batch_sections(
         for start in range(0, count, step):
             rows = slice(start, min(start + step, count))
             vectors = stored(rows if order is None else order[rows])
-            _check_range(layout, ids[rows], vectors)
+            _check_range(layout, ids[rows], vectors, listed)
             wide = {
                 name: vectors if name == "float32" else np.empty((len(vectors), *shape), dtype)
                 for name, dtype, shape in layout.fields()

@@ -27,8 +27,8 @@ SETTING = "partition"
 class _Stored:
     """One partition and the lists made by it, as they are opened."""
 
-    def __init__(self, number: int, path: Path, model: Partition) -> None:
-        self.number, self.path, self.model = number, path, model
+    def __init__(self, number: int, path: Path, model: Partition, identity: str) -> None:
+        self.number, self.path, self.model, self.identity = number, path, model, identity
 
     def lists_path(self, segment: Segment) -> Path:
         """Where a segment's lists are, if it has any."""
@@ -38,8 +38,10 @@ class _Stored:
         """A segment's lists."""
         if self.number not in segment.lists:
             path = self.lists_path(segment)
-            found = path.is_file()
-            segment.lists[self.number] = SegmentLists(path, self.model, segment.rows) if found else None
+            found = SegmentLists(path, self.model, segment.rows) if path.is_file() else None
+            if found is not None:
+                self._check_origin(found, segment)
+            segment.lists[self.number] = found
         known: SegmentLists | None = segment.lists[self.number]
         return known
 
@@ -48,7 +50,23 @@ class _Stored:
         if segment.rows >= LEAST_ROWS:
             path = self.lists_path(segment)
             path.unlink(missing_ok=True)  # of a change that failed
-            write_lists(path, self.model, segment.vectors, threads=threads)
+            write_lists(path, self.model, segment.vectors, origin=self._origin(segment), threads=threads)
+
+    def _origin(self, segment: Segment) -> dict[str, str]:
+        return {"segment": segment.identity, "partition": self.identity}
+
+    def _check_origin(self, lists: SegmentLists, segment: Segment) -> None:
+        """Lists of another segment or partition may have the shape of ours: they say what made them."""
+        for what, expected, path in (
+            ("segment", segment.identity, segment.path),
+            ("partition", self.identity, self.path),
+        ):
+            found = lists.origin.get(what, expected)  # the first lists did not say
+            if found != expected:
+                raise ForeignFileError(
+                    f"{lists.path} holds the lists of another {what}, with the checksum {found}; that of "
+                    f"{path} is {expected}. Remove the file, and partition the index again"
+                )
 
 
 class Partitions:
@@ -81,9 +99,9 @@ class Partitions:
         if known is None or known.number != number:
             path = self._path(number)
             verify_container(path)
-            _, arrays = open_container(path)
+            header, arrays = open_container(path)
             model = Partition.from_arrays(arrays, dim=self._dim, source=str(path))
-            known = self._known = _Stored(number, path, model)
+            known = self._known = _Stored(number, path, model, header["identity"])
         return known
 
     @property
@@ -104,7 +122,7 @@ class Partitions:
             for name, array in made.arrays().items()
         ]
         write_container(path, sections, {})
-        return _Stored(number, path, made)
+        return _Stored(number, path, made, open_container(path)[0]["identity"])
 
     def files(self, connection: Connection, segments: Iterable[Path]) -> set[Path]:
         """Files that the partition in use may have, given those of the segments."""

@@ -46,6 +46,7 @@ class Segment:
         header, self._arrays = open_container(path)
         self.rows: int = header.get("rows", -1)
         self.bytes: int = header["bytes"]
+        self.identity: str = header["identity"]
         self.integer_ids = "ids" in self._arrays
         self._check()
         self._facts: dict[str, float] = {}

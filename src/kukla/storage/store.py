@@ -33,6 +33,7 @@ from kukla.storage.catalog import Catalog, put_setting
 from kukla.storage.container import Block, Section, verify_container, write_container
 from kukla.storage.ids import insert_documents
 from kukla.storage.layout import Layout, batch_sections
+from kukla.storage.lengths import check_segments
 from kukla.storage.partitions import Partitions
 from kukla.storage.segment import Segment, merged_sections, segment_path
 
@@ -253,7 +254,8 @@ class Store:
                 insert_documents(connection, first, ids, batch.texts, batch.metadata)
             except IntegrityError:
                 raise InputError(_first_taken(connection, ids, first)) from None
-            sections, blocks = batch_sections(self.layout, ids, keys, batch.stored)
+            listed = self._partitions.of(connection) is not None
+            sections, blocks = batch_sections(self.layout, ids, keys, batch.stored, listed=listed)
             self._write_segment(connection, sections, count, blocks)
             self._merge_some(connection)
         return count
@@ -278,6 +280,8 @@ class Store:
         """Cut all segments into the lists of a partition from now on; ``None``: into none."""
         with self._change() as connection:
             view, before = self._now(connection), self._partitions.of(connection)
+            if made is not None and not self.layout.cosine:
+                check_segments(view)
             if before is not None:
                 self._unlisted += [before.path, *(before.lists_path(segment) for segment in view.segments)]
             after = self._partitions.replace(connection, made)

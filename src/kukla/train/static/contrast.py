@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -14,11 +14,11 @@ from kukla.train.extra import import_torch
 from kukla.train.static.bag import Bag, Tokens, descend, set_rate
 from kukla.train.static.losses import contrastive_loss, same_heads, similarity_loss
 from kukla.train.static.settings import Settings
-from kukla.train.static.topics import find_topics, topic_batches
+from kukla.train.static.topics import cluster, find_topics, topic_batches
 
 torch = import_torch("distilling a model")
 
-__all__ = ["FixedPairs", "Pairs", "contrast"]
+__all__ = ["FixedPairs", "Pairs", "contrast", "text_batches"]
 
 Report = Callable[[str], None]
 
@@ -80,12 +80,13 @@ def contrast(
     """
     topics = find_topics(bag, [pairs.whole(row) for row in range(len(pairs))], settings, rng)
     heads = np.array([zlib.crc32(pairs.head(row).tobytes()) for row in range(len(pairs))])
+    texts_of_steps = text_batches(teacher, settings, rng)
     for block, steps in settings.rounds:
         optimiser = torch.optim.Adam([bag.weight], lr=settings.rate, fused=True)
         batches: list[NDArray[np.int64]] = []
         for step in range(steps):
             set_rate(optimiser, settings.rate, step, steps)
-            batches = batches or topic_batches(topics, block, settings, rng)
+            batches = batches or topic_batches(topics, block, settings.batch, rng)
             if not batches:
                 raise InputError(
                     f"batch: {settings.batch} pairs a step of {len(pairs):,}; allowed: no more than there are"
@@ -99,7 +100,7 @@ def contrast(
                 settings.dims,
                 settings.scale,
             )
-            chosen = rng.integers(len(texts), size=min(settings.similarity_batch, len(texts)))
+            chosen = next(texts_of_steps)
             near = similarity_loss(
                 bag([texts[i] for i in chosen]),
                 torch.from_numpy(teacher[chosen]),
@@ -114,3 +115,20 @@ def contrast(
             descend(optimiser, total)
             if step % 25 == 0 or step == steps - 1:
                 report(f"contrastive, block {block}, {step}/{steps}: {loss.item():.4f} + {near.item():.4f}")
+
+
+def text_batches(
+    teacher: NDArray[np.float32], settings: Settings, rng: np.random.Generator
+) -> Iterator[NDArray[np.int64]]:
+    """Rows whose neighbourhoods are compared, without end: at random, or in blocks of one topic.
+
+    In a random batch of 512 of 60,000 texts hardly any has a neighbour; in blocks of one topic what the
+    teacher holds apart, and what not, is there to be learned.
+    """
+    size, block = min(settings.similarity_batch, len(teacher)), settings.similarity_block
+    if block == 1:
+        while True:
+            yield rng.integers(len(teacher), size=size)
+    topics = cluster(teacher, settings.topics, rng)
+    while True:
+        yield from topic_batches(topics, min(block, size), size, rng)

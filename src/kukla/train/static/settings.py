@@ -25,6 +25,7 @@ class Settings:
     regress_rate: float = 0.01
     rate: float = 0.006
     similarity_batch: int = 1024
+    similarity_block: int = 1  # texts of one topic in such a batch: 1 draws them at random
     similarity_weight: float = 1.0
     query_tokens: int = 48
     document_tokens: int = 128
