@@ -10,10 +10,20 @@ from benchmarks.minilm.intervals import Interval, Resampled
 __all__ = ["as_json", "table_lines"]
 
 UNTOUCHED, MRL, PLAIN = "untouched", "MRL", "without MRL"
+# What MRL costs; who wins.
+_COMPARED = (
+    (MRL, PLAIN),
+    (MRL, "PCA rotation"),
+    (MRL, "learned rotation, training pairs"),
+    ("PCA rotation", "Matryoshka-Adaptor from PCA"),
+    ("PCA rotation", "SMEC from PCA"),
+    ("learned rotation", "Matryoshka-Adaptor from PCA"),
+    ("learned rotation, pairs", "Matryoshka-Adaptor from PCA, pairs"),
+)
 
 
 def table_lines(measure: str, sets: Sequence[str], found: Resampled, dims: tuple[int, ...]) -> Iterator[str]:
-    """Means at every dim; what MRL costs and gains; what is left at a twelfth of the dims."""
+    """Means at every dim; what MRL costs and who wins; what is left at a twelfth of the dims."""
     places = range(len(dims))
     title = f"{measure}, mean over {', '.join(sets)}"
     yield f"\n**{title}**: untouched prefixes; others: the difference to them, paired\n"
@@ -24,10 +34,13 @@ def table_lines(measure: str, sets: Sequence[str], found: Resampled, dims: tuple
         else:
             cells = [_signed(found.difference(name, UNTOUCHED, place)) for place in places]
         yield _row(name, cells)
-    if MRL in found.means and PLAIN in found.means:
-        yield f"\n**{title}**: fine-tuned with MRL minus fine-tuned without\n"
+    compared = [pair for pair in _COMPARED if all(name in found.means for name in pair)]
+    if compared:
+        yield f"\n**{title}**: one minus the other, paired\n"
         yield from _header("", dims)
-        yield _row("MRL - without", [_signed(found.difference(MRL, PLAIN, place)) for place in places])
+        for name, other in compared:
+            cells = [_signed(found.difference(name, other, place)) for place in places]
+            yield _row(f"{name} - {other}", cells)
     small = dims.index(dims[0] // 12)
     yield f"\n**What is left at {dims[small]} of {dims[0]} dims (8.3 %)**, {title}\n"
     yield "| system | of its own whole vectors | of untouched whole vectors |"
@@ -35,6 +48,11 @@ def table_lines(measure: str, sets: Sequence[str], found: Resampled, dims: tuple
     for name in found.means:
         cells = [_percent(found.share(name, small)), _percent(found.share(name, small, UNTOUCHED))]
         yield _row(name, cells)
+    if MRL in found.means and PLAIN in found.means:
+        lead = "{:+.1f} [{:+.1f}, {:+.1f}]".format(
+            *(100 * one for one in found.share_difference(MRL, PLAIN, small))
+        )
+        yield f"\n{MRL} minus {PLAIN}, of their own whole vectors, paired: {lead} points"
 
 
 def as_json(

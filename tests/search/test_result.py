@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from kukla import Index, SearchResult
+from kukla import Index, SearchResult, kernels
 
 ROWS = np.random.default_rng(7).normal(size=(60, 16)).astype(np.float32)
 PLAN = "8:binary@20 > 16:int8@8 > 16:float32"
@@ -19,6 +20,15 @@ def index(tmp_path: Path) -> Iterator[Index]:
     with Index.create(tmp_path / "index", dim=16, nesting=(8, 16)) as made:
         made.add(ROWS)
         yield made
+
+
+@pytest.mark.parametrize("name", kernels.available())
+def test_it_travels_between_processes(index: Index, name: str) -> None:
+    with kernels.use(name):
+        found = index.search(ROWS[:4], 3, plan=PLAN)
+    copied = pickle.loads(pickle.dumps(found))
+    np.testing.assert_array_equal(copied.ids, found.ids)
+    assert (copied.stages, copied.certificates()) == (found.stages, found.certificates())
 
 
 @pytest.mark.parametrize("name", ["ids", "scores", "plan", "stages", "seconds", "evidence", "proof", "other"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -69,7 +70,7 @@ def execute(
             np.empty((len(queries), 0), dtype=np.int64),
             np.empty((len(queries), 0), dtype=np.float32),
             np.full((len(plan.stages), len(queries)), -np.inf, dtype=np.float32),
-            lambda: tuple(StageReport(stage, 0, 0, 0, 0.0) for stage in plan.stages),
+            partial(tuple, [StageReport(stage, 0, 0, 0, 0.0) for stage in plan.stages]),
         )
     allowed = view.count if masks is view.live else count_allowed(view, masks)
     bound = (runners or Runners()).of(plan, view, nesting, renormalise=renormalise)
@@ -91,7 +92,7 @@ def execute(
         np.concatenate([part.rows for part in parts]),
         np.concatenate([part.scores for part in parts]),
         np.concatenate([part.cuts for part in parts], axis=1),
-        lambda: tuple(map(_summed, zip(*(part.reports() for part in parts), strict=True))),
+        partial(tuple, list(map(_summed, zip(*(part.reports() for part in parts), strict=True)))),
     )
 
 
@@ -149,7 +150,7 @@ def _run(
                 seconds=time.perf_counter() - started,
             )
         )
-    return Found(rows, scores, cuts, lambda: tuple(reports))
+    return Found(rows, scores, cuts, partial(tuple, reports))
 
 
 def _scan_lists(

@@ -67,17 +67,25 @@ class Bound:
             counts = self.runner.run(queries, keeps, packed, threads, rows, scores, cuts)
         except RuntimeError as error:
             raise damaged_lists(error) from None
-        return Found(rows, scores, cuts, partial(self._reports, nq, keeps, counts))
+        sizes = self.row_bytes, self.query_bytes
+        return Found(rows, scores, cuts, partial(_reports, self.plan.stages, *sizes, nq, keeps, counts))
 
-    def _reports(
-        self, nq: int, keeps: list[int], counts: tuple[list[float], list[int]]
-    ) -> tuple[StageReport, ...]:
-        seconds, scored = counts
-        counted = zip(self.plan.stages, scored, keeps, self.row_bytes, self.query_bytes, seconds, strict=True)
-        return tuple(
-            StageReport(stage, n, keep * nq, n * size + nq * once, time)
-            for stage, n, keep, size, once, time in counted
-        )
+
+def _reports(
+    stages: Sequence[Stage],
+    row_bytes: Sequence[int],
+    query_bytes: Sequence[int],
+    nq: int,
+    keeps: Sequence[int],
+    counts: tuple[Sequence[float], Sequence[int]],
+) -> tuple[StageReport, ...]:
+    """Knows nothing of the Runner: results can be pickled."""
+    seconds, scored = counts
+    counted = zip(stages, scored, keeps, row_bytes, query_bytes, seconds, strict=True)
+    return tuple(
+        StageReport(stage, n, keep * nq, n * size + nq * once, time)
+        for stage, n, keep, size, once, time in counted
+    )
 
 
 def _as_bytes(masks: Sequence[Mask]) -> list[NDArray[np.uint8] | None]:
