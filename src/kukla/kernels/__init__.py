@@ -25,7 +25,7 @@ import numpy.typing as npt
 from kukla.errors import VectorError
 from kukla.kernels import checks, dispatch, reference
 from kukla.kernels.dispatch import active, available, forced, use
-from kukla.kernels.partition import nibble_codes, nibble_hits, nibble_stretches
+from kukla.kernels.partition import at_least, nibble_codes, nibble_scores, nibble_stretches, nibble_sums
 from kukla.kernels.reach import Checkpoint, Reached, reach_int8
 from kukla.kernels.rows import encode_rows, unit_queries, unit_rows
 
@@ -36,12 +36,14 @@ __all__ = [
     "Checkpoint",
     "Reached",
     "active",
+    "at_least",
     "available",
     "encode_rows",
     "forced",
     "nibble_codes",
-    "nibble_hits",
+    "nibble_scores",
     "nibble_stretches",
+    "nibble_sums",
     "pool_rows",
     "reach_int8",
     "runner",

@@ -10,13 +10,24 @@ import numpy.typing as npt
 from kukla.kernels import dispatch
 from kukla.kernels.dispatch import active
 
-__all__ = ["BLOCK_ROWS", "STRETCH_STEPS", "TAIL_LINES", "nibble_codes", "nibble_hits", "nibble_stretches"]
+__all__ = [
+    "BLOCK_ROWS",
+    "RECORD_TAIL",
+    "STRETCH_STEPS",
+    "at_least",
+    "nibble_codes",
+    "nibble_scores",
+    "nibble_stretches",
+    "nibble_sums",
+]
 
 BLOCK_ROWS = 32
 """Of codes: see ``native/nibbles.hpp``."""
 
-TAIL_LINES = 6
-"""Lines of 32 bytes after a block's codes."""
+RECORD_TAIL = 2
+"""Bytes after a long code: its stretch, and zero."""
+
+AT_LEAST_ROOM = 16
 
 STRETCH_STEPS = 64
 """A stretch of 1 is stored as so much."""
@@ -110,39 +121,74 @@ def nibble_stretches(
     return stretched
 
 
-def nibble_hits(
-    codes: npt.NDArray[np.uint8], tables: npt.NDArray[np.uint8], least: int
-) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint16]]:
-    """Rows whose codes' table entries sum to at least ``least``.
+def nibble_scores(
+    blocks: npt.NDArray[np.uint8],
+    tables: npt.NDArray[np.uint8],
+    base: float,
+    offset: float,
+    delta: float,
+) -> F32:
+    """What rows of one list score by their short codes.
 
     Parameters
     ----------
-    codes : uint8 (blocks, pairs + 6, 32)
-        The last six lines of a block are something else.
+    blocks : uint8 (blocks, pairs + 1, 32)
+        The last line of a block are stretches.
     tables : uint8 (groups, 16)
         At most 127 each. ``groups`` is ``2 * pairs``, a multiple of four and at most 256.
-    least : int
-        0..65535.
+    base, offset, delta : float
+        Rounded to float32.
 
     Returns
     -------
-    positions : uint32 (hits,)
-        Ascending, over all blocks.
-    sums : uint16 (hits,)
+    float32 (32 * blocks,)
+        ``base + stretch * (offset + delta * sum of entries)``, each step rounded to float32.
+    """
+    scores = np.empty(len(blocks) * BLOCK_ROWS, dtype=np.float32)
+    if (isa := active()) != "numpy":
+        dispatch.native.nibble_scores(isa, blocks, expanded(tables), base, offset, delta, scores)
+        return scores
+    sums = _sums(np.ascontiguousarray(blocks[:, :-1].transpose(0, 2, 1)).reshape(-1, len(tables) // 2), tables)
+    stretches = blocks[:, -1].reshape(-1).astype(np.float32) * np.float32(1 / STRETCH_STEPS)
+    scores[:] = np.float32(base) + stretches * (np.float32(offset) + np.float32(delta) * sums.astype(np.float32))
+    return scores
+
+
+def nibble_sums(
+    records: npt.NDArray[np.uint8], tables: npt.NDArray[np.uint8]
+) -> npt.NDArray[np.uint16]:
+    """The sums of the table entries of long codes.
+
+    Parameters
+    ----------
+    records : uint8 (n, pairs + 2)
+        The last two bytes are something else.
+    tables : uint8 (groups, 16)
+        As in :func:`nibble_scores`.
+
+    Returns
+    -------
+    uint16 (n,)
     """
     if (isa := active()) == "numpy":
-        codes = codes[:, :-TAIL_LINES]
-        low, high = codes & 15, codes >> 4
-        pairs = np.arange(codes.shape[1])[:, None]
-        sums = tables[2 * pairs, low].astype(np.uint32) + tables[2 * pairs + 1, high]
-        total = sums.sum(axis=1).reshape(-1).astype(np.uint16)
-        positions = np.flatnonzero(total >= least).astype(np.uint32)
-        return positions, total[positions]
-    room = codes.shape[0] * BLOCK_ROWS
-    positions, found = np.empty(room, dtype=np.uint32), np.empty(room, dtype=np.uint16)
-    hits = dispatch.native.nibble_hits(isa, codes, expanded(tables), least, positions, found)
-    order = np.argsort(positions[:hits])
-    return positions[:hits][order], found[:hits][order]
+        return _sums(records[:, :-RECORD_TAIL], tables)
+    sums = np.empty(len(records), dtype=np.uint16)
+    dispatch.native.nibble_sums(isa, np.ascontiguousarray(records), expanded(tables), sums)
+    return sums
+
+
+def _sums(codes: npt.NDArray[np.uint8], tables: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint16]:
+    pairs = np.arange(codes.shape[1])
+    sums = tables[2 * pairs, codes & 15].astype(np.uint16) + tables[2 * pairs + 1, codes >> 4]
+    return sums.sum(axis=1, dtype=np.uint16)
+
+
+def at_least(values: F32, least: float) -> npt.NDArray[np.uint32]:
+    """Where ``values`` (n,) are at least ``least``, ascending."""
+    if (isa := active()) == "numpy":
+        return np.flatnonzero(values >= np.float32(least)).astype(np.uint32)
+    places = np.empty(len(values) + AT_LEAST_ROOM, dtype=np.uint32)
+    return places[: dispatch.native.at_least(isa, values, least, places)]
 
 
 def expanded(tables: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

@@ -40,18 +40,41 @@ void nibble_stretches(const Array<const float, 2>& values, const Array<const std
     });
 }
 
-std::size_t nibble_hits(const char* isa, const Array<const std::uint8_t, 3>& codes,
-                        const Array<const std::uint8_t, 1>& tables, std::uint16_t least,
-                        const Array<std::uint32_t, 1>& positions, const Array<std::uint16_t, 1>& sums) {
+void nibble_scores(const char* isa, const Array<const std::uint8_t, 3>& blocks,
+                   const Array<const std::uint8_t, 1>& tables, float base, float offset, float delta,
+                   const Array<float, 1>& scores) {
     nb::gil_scoped_release released;
-    require(codes.shape(1) >= kBlockTail / kNibbleRows, "blocks of codes have a tail");
-    const std::size_t blocks = codes.shape(0), pairs = codes.shape(1) - kBlockTail / kNibbleRows;
-    require(codes.shape(2) == kNibbleRows && pairs % 2 == 0 && 2 * pairs <= kMostGroups &&
-                tables.shape(0) == pairs * 64 && positions.shape(0) == blocks * kNibbleRows &&
-                sums.shape(0) == blocks * kNibbleRows,
-            "codes, tables and results do not match");
-    return isa_named(isa).nibble_hits(codes.data(), blocks, pairs, tables.data(), least, codes.data(), positions.data(),
-                                      sums.data());
+    require(blocks.shape(1) > 0, "blocks have a line of stretches");
+    const std::size_t count = blocks.shape(0), pairs = blocks.shape(1) - 1;
+    require(blocks.shape(2) == kNibbleRows && pairs % 2 == 0 && 2 * pairs <= kMostGroups &&
+                tables.shape(0) == pairs * 64 && scores.shape(0) == count * kNibbleRows,
+            "codes, tables and scores do not match");
+    isa_named(isa).nibble_scores(blocks.data(), count, pairs, tables.data(), base, offset, delta, blocks.data(),
+                                 scores.data());
+}
+
+void nibble_sums(const char* isa, const Array<const std::uint8_t, 2>& records,
+                 const Array<const std::uint8_t, 1>& tables, const Array<std::uint16_t, 1>& sums) {
+    nb::gil_scoped_release released;
+    require(records.shape(1) >= kRecordTail, "records have a tail");
+    const std::size_t count = records.shape(0), width = records.shape(1), pairs = width - kRecordTail;
+    require(pairs % 2 == 0 && 2 * pairs <= kMostGroups && tables.shape(0) == pairs * 64 && sums.shape(0) == count,
+            "records, tables and sums do not match");
+    for (std::size_t from = 0; from < count; from += kNibbleRows) {
+        const std::size_t here = std::min(kNibbleRows, count - from);
+        const std::uint8_t* some[kNibbleRows];
+        for (std::size_t i = 0; i < here; ++i) some[i] = records.data() + (from + i) * width;
+        std::uint16_t found[kNibbleRows];
+        isa_named(isa).nibble_record_sums(some, here, pairs, tables.data(), found);
+        std::copy(found, found + here, sums.data() + from);
+    }
+}
+
+std::size_t at_least(const char* isa, const Array<const float, 1>& values, float least,
+                     const Array<std::uint32_t, 1>& places) {
+    nb::gil_scoped_release released;
+    require(places.shape(0) == values.shape(0) + kAtLeastRoom, "places have room for all values and more");
+    return isa_named(isa).at_least(values.data(), values.shape(0), least, places.data());
 }
 
 }  // namespace
@@ -59,7 +82,9 @@ std::size_t nibble_hits(const char* isa, const Array<const std::uint8_t, 3>& cod
 void bind_partition(nb::module_& m) {
     m.def("nibble_codes", nibble_codes);
     m.def("nibble_stretches", nibble_stretches);
-    m.def("nibble_hits", nibble_hits);
+    m.def("nibble_scores", nibble_scores);
+    m.def("nibble_sums", nibble_sums);
+    m.def("at_least", at_least);
 }
 
 }  // namespace kukla

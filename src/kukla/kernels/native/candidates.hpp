@@ -77,42 +77,4 @@ private:
     std::vector<Ids> segments_;
 };
 
-// The best `keep` (at least 1) of the candidates that are offered, in memory for about twice as many.
-class Shortlist {
-public:
-    Shortlist(const Better& better, std::size_t keep) : better_(better), keep_(keep) {}
-
-    // What cannot be among the best by its score alone is above it; ties are settled by id.
-    std::uint32_t worst() const { return worst_; }
-    float worst_score() const { return worst_score_; }
-
-    void offer(const Candidate& one) {
-        if (one.order > worst_) return;
-        line_.push_back(one);
-        if (line_.size() >= 2 * keep_ + 64) shrink();
-    }
-
-    std::vector<Candidate> finish() {
-        better_.select(line_, keep_, false);
-        return std::move(line_);
-    }
-
-private:
-    void shrink() {
-        better_.select(line_, keep_, false);
-        worst_ = 0;
-        for (const Candidate& one : line_)
-            if (one.order >= worst_) {
-                worst_ = one.order;
-                worst_score_ = one.score;
-            }
-    }
-
-    const Better& better_;
-    std::size_t keep_;
-    std::uint32_t worst_ = 0xFFFFFFFFU;
-    float worst_score_ = 0.0F;
-    std::vector<Candidate> line_;
-};
-
 }  // namespace kukla

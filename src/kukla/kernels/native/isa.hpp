@@ -63,12 +63,17 @@ struct Isa {
     std::size_t (*unit_rows32)(const float* rows, std::size_t n, std::size_t dim, float* out);
     std::size_t (*unit_rows64)(const double* rows, std::size_t n, std::size_t dim, float* out);
 
-    // Which rows of some blocks have a sum of at least `least`: their positions, in any order, and sums; returns how
-    // many. `positions` and `sums` have room for all rows. What will be scanned next, as many blocks from `next` on, is
-    // asked for meanwhile. See nibbles.hpp.
-    std::size_t (*nibble_hits)(const std::uint8_t* codes, std::size_t blocks, std::size_t pairs,
-                               const std::uint8_t* tables, std::uint16_t least, const std::uint8_t* next,
-                               std::uint32_t* positions, std::uint16_t* sums);
+    // scores[v] = base + stretch * (offset + delta * sum of entries) of 32 rows of each block. What will be scanned next,
+    // as many blocks from `next` on, is asked for meanwhile. See nibbles.hpp.
+    void (*nibble_scores)(const std::uint8_t* codes, std::size_t blocks, std::size_t pairs, const std::uint8_t* tables,
+                          float base, float offset, float delta, const std::uint8_t* next, float* scores);
+
+    // Sums of entries of at most 32 records, of which the first `pairs` bytes are codes; `sums` has room for 32.
+    void (*nibble_record_sums)(const std::uint8_t* const* records, std::size_t count, std::size_t pairs,
+                               const std::uint8_t* tables, std::uint16_t* sums);
+
+    // Where values are at least `least`, ascending; returns how many. `out` has room for kAtLeastRoom more than n.
+    std::size_t (*at_least)(const float* values, std::size_t n, float least, std::uint32_t* out);
 
     // tables (groups, 16): the products of a query, its dims in the order of the groups, with the codewords. See
     // nibbles.hpp.

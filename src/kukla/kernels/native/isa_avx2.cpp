@@ -84,16 +84,13 @@ private:
 
 // See nibbles.hpp. Sums of even and of odd rows are kept apart: uint16 lanes hold two bytes, and the even one is what is
 // left when the odd one is taken away.
-std::size_t nibble_hits(const std::uint8_t* codes, std::size_t blocks, std::size_t pairs, const std::uint8_t* tables,
-                        std::uint16_t least, const std::uint8_t* next, std::uint32_t* positions, std::uint16_t* sums) {
-    const __m256i half = _mm256_set1_epi8(15), bound = _mm256_set1_epi16(static_cast<short>(least));
-    std::size_t found = 0;
-    for (std::size_t block = 0; block < blocks; ++block) {
+struct Sums {
+    static void of(const std::uint8_t* lines, std::size_t pairs, const std::uint8_t* tables, std::uint16_t* sums) {
+        const __m256i half = _mm256_set1_epi8(15);
         __m256i both = _mm256_setzero_si256(), odd = both;
         const std::uint8_t* table = tables;
-        for (std::size_t p = 0; p < pairs; ++p, codes += 32, next += 32, table += p % 2 == 0 ? 96 : 32) {
-            _mm_prefetch(reinterpret_cast<const char*>(next), _MM_HINT_T0);
-            const __m256i line = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes));
+        for (std::size_t p = 0; p < pairs; ++p, lines += kNibbleRows, table += p % 2 == 0 ? 96 : 32) {
+            const __m256i line = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(lines));
             const __m256i low = _mm256_and_si256(line, half);
             const __m256i high = _mm256_and_si256(_mm256_srli_epi16(line, 4), half);
             const __m256i a = _mm256_shuffle_epi8(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(table)), low);
@@ -103,26 +100,23 @@ std::size_t nibble_hits(const std::uint8_t* codes, std::size_t blocks, std::size
             both = _mm256_add_epi16(both, sum);
             odd = _mm256_add_epi16(odd, _mm256_srli_epi16(sum, 8));
         }
-        for (std::size_t i = 0; i < kBlockTail; i += 64, codes += 64, next += 64)
-            _mm_prefetch(reinterpret_cast<const char*>(next), _MM_HINT_T0);
         const __m256i even = _mm256_sub_epi16(both, _mm256_slli_epi16(odd, 8));
-        const auto reached = [&](__m256i line) {
-            return static_cast<std::uint32_t>(
-                _mm256_movemask_epi8(_mm256_cmpeq_epi16(_mm256_max_epu16(line, bound), line)));
-        };
-        const std::uint32_t of_even = reached(even), of_odd = reached(odd);
-        if ((of_even | of_odd) == 0) continue;
-        std::uint16_t lines[2][16];
-        _mm256_storeu_si256(reinterpret_cast<__m256i*>(lines[0]), even);
-        _mm256_storeu_si256(reinterpret_cast<__m256i*>(lines[1]), odd);
-        for (unsigned j = 0; j < 2; ++j)
-            // Two bits a row: every second one is enough.
-            for (std::uint32_t left = (j == 0 ? of_even : of_odd) & 0x55555555U; left != 0; left &= left - 1) {
-                const unsigned i = static_cast<unsigned>(__builtin_ctz(left)) / 2;
-                positions[found] = static_cast<std::uint32_t>(block * kNibbleRows + 2 * i + j);
-                sums[found++] = lines[j][i];
-            }
+        const __m256i low = _mm256_unpacklo_epi16(even, odd), high = _mm256_unpackhi_epi16(even, odd);
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(sums), _mm256_permute2x128_si256(low, high, 0x20));
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(sums + 16), _mm256_permute2x128_si256(low, high, 0x31));
     }
+};
+
+std::size_t at_least(const float* values, std::size_t n, float least, std::uint32_t* out) {
+    const __m256 bound = _mm256_set1_ps(least);
+    std::size_t found = 0, i = 0;
+    for (; i + 8 <= n; i += 8) {
+        const __m256 reached = _mm256_cmp_ps(_mm256_loadu_ps(values + i), bound, _CMP_GE_OQ);
+        for (unsigned left = static_cast<unsigned>(_mm256_movemask_ps(reached)); left != 0; left &= left - 1)
+            out[found++] = static_cast<std::uint32_t>(i) + static_cast<std::uint32_t>(__builtin_ctz(left));
+    }
+    for (; i < n; ++i)
+        if (values[i] >= least) out[found++] = static_cast<std::uint32_t>(i);
     return found;
 }
 
@@ -142,7 +136,9 @@ const Isa kAvx2 = {
     encode_block<Ops>,
     unit_rows_block<Ops, float>,
     unit_rows_block<Ops, double>,
-    nibble_hits,
+    nibble_scores_block<Sums>,
+    nibble_record_sums_block<Sums>,
+    at_least,
     nibble_tables_block<Ops>,
     nibble_codes_block<Ops>,
 };

@@ -77,20 +77,13 @@ struct Float {
 };
 
 // See nibbles.hpp, and isa_avx2.cpp for even and odd rows. Two lines of a block fill a register.
-std::size_t nibble_hits(const std::uint8_t* codes, std::size_t blocks, std::size_t pairs, const std::uint8_t* tables,
-                        std::uint16_t least, const std::uint8_t* next, std::uint32_t* positions, std::uint16_t* sums) {
-    const __m512i half = _mm512_set1_epi8(15);
-    const __m256i bound = _mm256_set1_epi16(static_cast<short>(least));
-    const auto folded = [](__m512i both) {
-        return _mm256_add_epi16(_mm512_castsi512_si256(both), _mm512_extracti64x4_epi64(both, 1));
-    };
-    std::size_t found = 0;
-    for (std::size_t block = 0; block < blocks; ++block) {
+struct Sums {
+    static void of(const std::uint8_t* lines, std::size_t pairs, const std::uint8_t* tables, std::uint16_t* sums) {
+        const __m512i half = _mm512_set1_epi8(15);
         __m512i both = _mm512_setzero_si512(), odd = both;
-        for (std::size_t p = 0; p < pairs; p += 2, codes += 64, next += 64) {
-            _mm_prefetch(reinterpret_cast<const char*>(next), _MM_HINT_T0);
+        for (std::size_t p = 0; p < pairs; p += 2) {
             const std::uint8_t* table = tables + p * 64;
-            const __m512i line = _mm512_loadu_si512(codes);
+            const __m512i line = _mm512_loadu_si512(lines + p * kNibbleRows);
             const __m512i low = _mm512_and_si512(line, half);
             const __m512i high = _mm512_and_si512(_mm512_srli_epi16(line, 4), half);
             const __m512i a = _mm512_shuffle_epi8(_mm512_loadu_si512(table), low);
@@ -99,22 +92,27 @@ std::size_t nibble_hits(const std::uint8_t* codes, std::size_t blocks, std::size
             both = _mm512_add_epi16(both, sum);
             odd = _mm512_add_epi16(odd, _mm512_srli_epi16(sum, 8));
         }
-        for (std::size_t i = 0; i < kBlockTail; i += 64, codes += 64, next += 64)
-            _mm_prefetch(reinterpret_cast<const char*>(next), _MM_HINT_T0);
+        const auto folded = [](__m512i two) {
+            return _mm256_add_epi16(_mm512_castsi512_si256(two), _mm512_extracti64x4_epi64(two, 1));
+        };
         const __m256i of_odd = folded(odd);
         const __m256i of_even = _mm256_sub_epi16(folded(both), _mm256_slli_epi16(of_odd, 8));
-        const std::uint32_t reached[2] = {_mm256_cmpge_epu16_mask(of_even, bound),
-                                          _mm256_cmpge_epu16_mask(of_odd, bound)};
-        if ((reached[0] | reached[1]) == 0) continue;
-        std::uint16_t lines[2][16];
-        _mm256_storeu_si256(reinterpret_cast<__m256i*>(lines[0]), of_even);
-        _mm256_storeu_si256(reinterpret_cast<__m256i*>(lines[1]), of_odd);
-        for (unsigned j = 0; j < 2; ++j)
-            for (std::uint32_t left = reached[j]; left != 0; left &= left - 1) {
-                const unsigned i = static_cast<unsigned>(__builtin_ctz(left));
-                positions[found] = static_cast<std::uint32_t>(block * kNibbleRows + 2 * i + j);
-                sums[found++] = lines[j][i];
-            }
+        _mm512_storeu_si512(sums, _mm512_or_si512(_mm512_cvtepu16_epi32(of_even),
+                                                  _mm512_slli_epi32(_mm512_cvtepu16_epi32(of_odd), 16)));
+    }
+};
+
+std::size_t at_least(const float* values, std::size_t n, float least, std::uint32_t* out) {
+    const __m512 bound = _mm512_set1_ps(least);
+    __m512i places = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    std::size_t found = 0;
+    for (std::size_t i = 0; i < n; i += 16, places = _mm512_add_epi32(places, _mm512_set1_epi32(16))) {
+        const __mmask16 there = n - i < 16 ? static_cast<__mmask16>((1U << (n - i)) - 1U) : static_cast<__mmask16>(~0U);
+        const __mmask16 reached =
+            _mm512_mask_cmp_ps_mask(there, _mm512_maskz_loadu_ps(there, values + i), bound, _CMP_GE_OQ);
+        // Compressed in a register: straight to memory is slow on some processors.
+        _mm512_storeu_si512(out + found, _mm512_maskz_compress_epi32(reached, places));
+        found += static_cast<std::size_t>(__builtin_popcount(reached));
     }
     return found;
 }
@@ -135,7 +133,9 @@ const Isa kAvx512 = {
     encode_block<Ops>,
     unit_rows_block<Ops, float>,
     unit_rows_block<Ops, double>,
-    nibble_hits,
+    nibble_scores_block<Sums>,
+    nibble_record_sums_block<Sums>,
+    at_least,
     nibble_tables_block<Ops>,
     nibble_codes_block<Ops>,
 };

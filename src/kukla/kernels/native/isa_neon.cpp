@@ -72,14 +72,11 @@ struct Float {
 };
 
 // See nibbles.hpp.
-std::size_t nibble_hits(const std::uint8_t* codes, std::size_t blocks, std::size_t pairs, const std::uint8_t* tables,
-                        std::uint16_t least, const std::uint8_t* next, std::uint32_t* positions, std::uint16_t* sums) {
-    const uint8x16_t half = vdupq_n_u8(15);
-    std::size_t found = 0;
-    for (std::size_t block = 0; block < blocks; ++block) {
+struct Sums {
+    static void of(const std::uint8_t* codes, std::size_t pairs, const std::uint8_t* tables, std::uint16_t* sums) {
+        const uint8x16_t half = vdupq_n_u8(15);
         uint16x8_t lines[4] = {vdupq_n_u16(0), vdupq_n_u16(0), vdupq_n_u16(0), vdupq_n_u16(0)};
-        for (std::size_t p = 0; p < pairs; ++p, codes += 32, next += 32) {
-            __builtin_prefetch(next);
+        for (std::size_t p = 0; p < pairs; ++p, codes += kNibbleRows) {
             const std::uint8_t* table = tables + p / 2 * 128 + p % 2 * 32;
             const uint8x16_t low = vld1q_u8(table), high = vld1q_u8(table + 64);
             for (int j = 0; j < 2; ++j) {
@@ -90,19 +87,9 @@ std::size_t nibble_hits(const std::uint8_t* codes, std::size_t blocks, std::size
                 lines[2 * j + 1] = vaddw_high_u8(lines[2 * j + 1], sum);
             }
         }
-        for (std::size_t i = 0; i < kBlockTail; i += 64, codes += 64, next += 64) __builtin_prefetch(next);
-        const uint16x8_t most = vmaxq_u16(vmaxq_u16(lines[0], lines[1]), vmaxq_u16(lines[2], lines[3]));
-        if (vmaxvq_u16(most) < least) continue;
-        std::uint16_t all[kNibbleRows];
-        for (int j = 0; j < 4; ++j) vst1q_u16(all + 8 * j, lines[j]);
-        for (std::size_t v = 0; v < kNibbleRows; ++v)
-            if (all[v] >= least) {
-                positions[found] = static_cast<std::uint32_t>(block * kNibbleRows + v);
-                sums[found++] = all[v];
-            }
+        for (int j = 0; j < 4; ++j) vst1q_u16(sums + 8 * j, lines[j]);
     }
-    return found;
-}
+};
 
 }  // namespace
 
@@ -120,7 +107,9 @@ const Isa kNeon = {
     encode_block<Ops>,
     unit_rows_block<Ops, float>,
     unit_rows_block<Ops, double>,
-    nibble_hits,
+    nibble_scores_block<Sums>,
+    nibble_record_sums_block<Sums>,
+    at_least_block<Ops>,
     nibble_tables_block<Ops>,
     nibble_codes_block<Ops>,
 };

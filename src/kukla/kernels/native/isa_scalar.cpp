@@ -82,7 +82,9 @@ const Isa kScalar = {
     encode_block<Ops>,
     unit_rows_block<Ops, float>,
     unit_rows_block<Ops, double>,
-    nibble_hits_block<Ops>,
+    nibble_scores_block<PlainSums>,
+    nibble_record_sums_block<PlainSums>,
+    at_least_block<Ops>,
     nibble_tables_block<Ops>,
     nibble_codes_block<Ops>,
 };

@@ -1,8 +1,8 @@
 // Partitioned lists: which of them a query looks into, and what their rows' codes say.
 //
-// A row belongs to the list of its nearest centroid, and its code says what is left of it there. Its score for a query
-// is estimated as <query, centroid> + stretch * sum over groups of <query, codeword>. kukla.partition has the same in NumPy: all
-// sums of floats are done in one order, so the estimates are equal to the bit.
+// A row belongs to the list of its nearest centroid. Two codes, a short one and a long one, say what is left of it there:
+// its score for a query is estimated as <query, centroid> + stretch * sum over groups of <query, codeword>.
+// kukla.partition has the same in NumPy: all sums of floats are done in one order, so the estimates are equal to the bit.
 #pragma once
 
 #include <algorithm>
@@ -18,37 +18,47 @@
 
 namespace kukla {
 
+struct CodebookData {
+    std::size_t groups = 0;
+    const std::uint64_t* order = nullptr;  // (ends[groups - 1]): the dims in the order of the groups
+    const std::uint64_t* ends = nullptr;   // (groups)
+    const float* books = nullptr;          // (ends[groups - 1], 16)
+
+    std::size_t pairs() const { return groups / 2; }
+};
+
 // Centroids in int8, their first `head` dims apart: these choose which centroids are looked at as a whole.
 struct PartitionData {
-    std::size_t lists = 0, dim = 0, head = 0, groups = 0;
-    const std::int8_t* heads = nullptr;      // (lists, head)
-    const std::int8_t* tails = nullptr;      // (lists, dim - head)
-    const float* scales = nullptr;           // (lists): what a step of a code is worth
-    const float* routes = nullptr;           // (lists): what scores are multiplied by to compare lists
-    const float* worths = nullptr;           // (lists): both multiplied
-    const std::uint64_t* order = nullptr;    // (ends[groups - 1]): the dims in the order of the groups
-    const std::uint64_t* ends = nullptr;     // (groups)
-    const float* books = nullptr;            // (ends[groups - 1], 16)
+    std::size_t lists = 0, dim = 0, head = 0;
+    const std::int8_t* heads = nullptr;  // (lists, head)
+    const std::int8_t* tails = nullptr;  // (lists, dim - head)
+    const float* scales = nullptr;       // (lists): what a step of a code is worth
+    const float* routes = nullptr;       // (lists): what scores are multiplied by to compare lists
+    const float* worths = nullptr;       // (lists): both multiplied
+    CodebookData shorts, longs;
+    std::size_t shortlist = 1;           // so many rows are scored by long codes for each that the stage keeps
+
+    std::size_t block_bytes() const { return (shorts.pairs() + 1) * kNibbleRows; }
+    std::size_t record_bytes() const { return longs.pairs() + kRecordTail; }
 };
 
-// The lists of one segment. Without offsets it has none; without codes, rows are scored in another way. With codes, what
-// else is known of the rows is in the tail of their block, where it costs no cache miss.
+// The lists of one segment. Without offsets it has none; without codes, rows are scored in another way.
 struct ListsData {
     const std::uint64_t* offsets = nullptr;  // (lists + 1): of rows
-    const std::uint32_t* rows = nullptr;     // without codes
+    const std::uint32_t* rows = nullptr;     // in the order of lists
     const std::uint64_t* blocks = nullptr;   // (lists + 1)
-    const std::uint8_t* codes = nullptr;
+    const std::uint8_t* shorts = nullptr;    // blocks
+    const std::uint8_t* longs = nullptr;     // records, in the order of `rows`
 };
 
-struct BlockTail {
-    std::uint8_t stretches[kNibbleRows];
-    std::uint32_t rows[kNibbleRows];
-    std::uint8_t top;  // the largest stretch in the list
-    std::uint8_t filling[kNibbleRows - 1];
+// What a row's code adds to the score of its list is stretch * (offset + delta * sum).
+struct Tables {
+    double offset = 0.0, delta = 0.0;
+    std::vector<std::uint8_t> entries;
 };
-static_assert(sizeof(BlockTail) == kBlockTail, "files have no other filling");
 
-constexpr std::size_t kFirstLists = 8;
+// Scores in float32 stay finite: see kukla.partition.probe.
+constexpr double kMostTable = 0x1p124, kMostBase = 0x1p126;
 
 // One query's view of a partition.
 class ListQuery {
@@ -67,18 +77,21 @@ public:
         : isa_(isa), partition_(partition) {
         code(query);
         choose(probes);
-        tabulate(query);
+        tabulate(query, partition.shorts, shorts);
+        tabulate(query, partition.longs, longs);
     }
 
+    // The chosen lists as they lie in memory, where those of one parent are neighbours; then the others, best first.
     const Choice& operator[](std::size_t i) {
+        if (i >= chosen_ && !sorted_) {
+            std::sort(choices_.begin() + static_cast<std::ptrdiff_t>(chosen_), choices_.end());
+            sorted_ = true;
+        }
         if (i >= choices_.size()) look_at_all();
         return choices_[i];
     }
 
-    // The estimate of a row is float(score of its list + stretch * (offset + delta * sum)).
-    double offset = 0.0, delta = 0.0;
-    std::int64_t largest = 0;  // sum there can be
-    std::vector<std::uint8_t> tables;
+    Tables shorts, longs;
 
 private:
     // In 14 bits; one scale for all dims, so that head and tail add up.
@@ -122,15 +135,11 @@ private:
         arrange(probes);
     }
 
-    // The best few first: they say how good a row must be. Then the other probes as they lie in memory, where lists of
-    // one parent are neighbours. Then, in order, those that are looked into only if rows are missing.
     void arrange(std::size_t probes) {
+        chosen_ = probes;
         const auto first = choices_.begin(), end = first + static_cast<std::ptrdiff_t>(probes);
-        const auto few = first + static_cast<std::ptrdiff_t>(std::min(probes, kFirstLists));
         if (end != choices_.end()) std::nth_element(first, end - 1, choices_.end());
-        std::partial_sort(first, few, end);
-        std::sort(few, end, [](const Choice& a, const Choice& b) { return a.list < b.list; });
-        std::sort(end, choices_.end());
+        std::sort(first, end, [](const Choice& a, const Choice& b) { return a.list < b.list; });
     }
 
     // After the lists that were chosen come all others.
@@ -161,11 +170,11 @@ private:
     }
 
     // One step of all tables is the widest table over the most that an entry can be.
-    void tabulate(const float* query) {
-        const std::size_t groups = partition_.groups;
-        std::vector<float> values(groups * kCodewords), lows(groups), gathered(partition_.ends[groups - 1]);
-        for (std::size_t i = 0; i < gathered.size(); ++i) gathered[i] = query[partition_.order[i]];
-        isa_.nibble_tables(gathered.data(), partition_.ends, groups, partition_.books, values.data());
+    void tabulate(const float* query, const CodebookData& book, Tables& to) const {
+        const std::size_t groups = book.groups;
+        std::vector<float> values(groups * kCodewords), lows(groups), gathered(book.ends[groups - 1]);
+        for (std::size_t i = 0; i < gathered.size(); ++i) gathered[i] = query[book.order[i]];
+        isa_.nibble_tables(gathered.data(), book.ends, groups, book.books, values.data());
         float widest = 0.0F;
         for (std::size_t g = 0; g < groups; ++g) {
             const float* table = values.data() + g * kCodewords;
@@ -175,24 +184,26 @@ private:
                 high = std::max(high, table[c]);
             }
             lows[g] = low;
-            offset += static_cast<double>(low);
+            to.offset += static_cast<double>(low);
             widest = std::max(widest, high - low);
         }
-        // Products beyond float32, or so small that steps are: only the centroids say what is near.
-        const bool usable = widest > 1e-36F && widest <= std::numeric_limits<float>::max() && std::isfinite(offset);
-        delta = usable ? static_cast<double>(widest) / kMostEntry : 0.0;
-        if (!std::isfinite(offset)) offset = 0.0;
-        const float steps = usable ? static_cast<float>(kMostEntry) / widest : 0.0F;
-        tables.resize(groups * 32);
+        // Products so large that sums leave float32, or so small that steps are: only the centroids say what is near.
+        const bool moderate = std::fabs(to.offset) <= kMostTable;
+        const bool usable = moderate && widest > 1e-36F &&
+                            static_cast<double>(widest) * static_cast<double>(groups) <= kMostTable;
+        to.delta = usable ? static_cast<double>(widest) / kMostEntry : 0.0;
+        if (!moderate) to.offset = 0.0;
+        to.entries.assign(groups * 32, 0);
+        if (!usable) return;
+        const float steps = static_cast<float>(kMostEntry) / widest;
         for (std::size_t g = 0; g < groups; ++g) {
             const float* table = values.data() + g * kCodewords;
             std::uint8_t coded[kCodewords];
             for (std::size_t c = 0; c < kCodewords; ++c)
-                coded[c] = usable ? static_cast<std::uint8_t>(static_cast<int>((table[c] - lows[g]) * steps + 0.5F)) : 0;
-            largest += *std::max_element(coded, coded + kCodewords);
-            std::uint8_t* to = tables.data() + g / 4 * 128 + g / 2 % 2 * 32 + g % 2 * 64;
-            std::copy(coded, coded + kCodewords, to);
-            std::copy(coded, coded + kCodewords, to + kCodewords);
+                coded[c] = static_cast<std::uint8_t>(static_cast<int>((table[c] - lows[g]) * steps + 0.5F));
+            std::uint8_t* line = to.entries.data() + g / 4 * 128 + g / 2 % 2 * 32 + g % 2 * 64;
+            std::copy(coded, coded + kCodewords, line);
+            std::copy(coded, coded + kCodewords, line + kCodewords);
         }
     }
 
@@ -202,6 +213,8 @@ private:
     std::vector<std::int16_t> head_, tail_;
     std::vector<std::int64_t> dots_;
     std::vector<Choice> choices_;
+    std::size_t chosen_ = 0;
+    bool sorted_ = false;
 };
 
 }  // namespace kukla

@@ -2,46 +2,112 @@
 // registers (André, Kermarrec and Le Scouarnec, "Cache locality is not enough: high-performance nearest neighbor search
 // with product quantization fast scan", VLDB 2015), and made.
 //
-// Layout:      blocks of 32 rows. A block has a line of 32 bytes for each pair of groups: byte v holds row v's code of
-//              the first group in its low half, of the second in its high half. There is an even number of pairs.
-//              Then come kBlockTail bytes of other things about the rows.
-// Tables:      for each two pairs 128 bytes: of the low groups of both, then of the high groups of both, each table of
-//              sixteen bytes twice, so that vectors of 16, 32 and 64 bytes find what they need in one piece. Entries
-//              are at most kMostEntry, so that two of them add up in a byte.
-// Accumulator: uint16 per row. At most kMostGroups groups of at most kMostEntry each: no overflow.
-// Tolerance:   exact.
+// Short codes:  in blocks of 32 rows. A block has a line of 32 bytes for each pair of groups: byte v holds row v's code of
+//               the first group in its low half, of the second in its high half. There is an even number of pairs. The
+//               line after them holds the stretches of the rows.
+// Long codes:   a record a row: a byte for each pair of groups, then kRecordTail bytes: the stretch, and zero. Records are
+//               turned into lines, 32 at a time.
+// Tables:       for each two pairs 128 bytes: of the low groups of both, then of the high groups of both, each table of
+//               sixteen bytes twice, so that vectors of 16, 32 and 64 bytes find what they need in one piece. Entries
+//               are at most kMostEntry, so that two of them add up in a byte.
+// Accumulator:  uint16 per row. At most kMostGroups groups of at most kMostEntry each: no overflow.
+// Tolerance:    exact; scores are float32, in one order of operations, the same to the bit on every machine.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <initializer_list>
 
 namespace kukla {
 
 constexpr std::size_t kNibbleRows = 32;
-constexpr std::size_t kBlockTail = 6 * kNibbleRows;
+constexpr std::size_t kRecordTail = 2;
 constexpr std::size_t kCodewords = 16;
 constexpr std::size_t kMostGroups = 256;
 constexpr int kMostEntry = 127;
 
-template <class Ops>
-std::size_t nibble_hits_block(const std::uint8_t* codes, std::size_t blocks, std::size_t pairs,
-                              const std::uint8_t* tables, std::uint16_t least, const std::uint8_t*,
-                              std::uint32_t* positions, std::uint16_t* sums) {
-    std::size_t found = 0;
-    for (std::size_t block = 0; block < blocks; ++block) {
+constexpr float kStretchStep = 1.0F / 64.0F;
+
+// How an instruction set without one of its own sums the entries of the lines of a block.
+struct PlainSums {
+    static void of(const std::uint8_t* lines, std::size_t pairs, const std::uint8_t* tables, std::uint16_t* sums) {
         std::uint16_t line[kNibbleRows] = {};
-        for (std::size_t p = 0; p < pairs; ++p, codes += kNibbleRows) {
+        for (std::size_t p = 0; p < pairs; ++p, lines += kNibbleRows) {
             const std::uint8_t *low = tables + p / 2 * 128 + p % 2 * 32, *high = low + 64;
             for (std::size_t v = 0; v < kNibbleRows; ++v)
-                line[v] = static_cast<std::uint16_t>(line[v] + low[codes[v] & 15] + high[codes[v] >> 4]);
+                line[v] = static_cast<std::uint16_t>(line[v] + low[lines[v] & 15] + high[lines[v] >> 4]);
         }
-        codes += kBlockTail;
+        std::memcpy(sums, line, sizeof line);
+    }
+};
+
+// scores[v] = base + stretch * (offset + delta * sum) of the rows of blocks of short codes.
+template <class Sums>
+void nibble_scores_block(const std::uint8_t* codes, std::size_t blocks, std::size_t pairs, const std::uint8_t* tables,
+                         float base, float offset, float delta, const std::uint8_t* next, float* scores) {
+    const std::size_t bytes = (pairs + 1) * kNibbleRows;
+    for (std::size_t block = 0; block < blocks; ++block, codes += bytes, next += bytes, scores += kNibbleRows) {
+        for (std::size_t i = 0; i < bytes; i += 64) __builtin_prefetch(next + i);
+        std::uint16_t sums[kNibbleRows];
+        Sums::of(codes, pairs, tables, sums);
+        const std::uint8_t* stretches = codes + pairs * kNibbleRows;
         for (std::size_t v = 0; v < kNibbleRows; ++v)
-            if (line[v] >= least) {
-                positions[found] = static_cast<std::uint32_t>(block * kNibbleRows + v);
-                sums[found++] = line[v];
+            scores[v] = base + (static_cast<float>(stretches[v]) * kStretchStep) *
+                                   (offset + delta * static_cast<float>(sums[v]));
+    }
+}
+
+// Eight columns of eight bytes.
+using Eight = std::uint64_t __attribute__((vector_size(64)));
+
+// In each of the eight columns: what were rows of bytes become lines.
+template <class Sums>  // one of each instruction set
+void transpose(Eight* rows) {
+    const auto swap = [](Eight& a, Eight& b, int bits, std::uint64_t mask) {
+        const Eight t = ((a >> bits) ^ b) & mask;
+        b ^= t;
+        a ^= t << bits;
+    };
+    for (const int i : {0, 1, 2, 3}) swap(rows[i], rows[i + 4], 32, 0x00000000FFFFFFFFU);
+    for (const int i : {0, 1, 4, 5}) swap(rows[i], rows[i + 2], 16, 0x0000FFFF0000FFFFU);
+    for (const int i : {0, 2, 4, 6}) swap(rows[i], rows[i + 1], 8, 0x00FF00FF00FF00FFU);
+}
+
+// Sums of at most 32 records; sums[v] of what is not there is anything.
+template <class Sums>
+void nibble_record_sums_block(const std::uint8_t* const* records, std::size_t count, std::size_t pairs,
+                              const std::uint8_t* tables, std::uint16_t* sums) {
+    alignas(64) std::uint8_t lines[kMostGroups / 2][kNibbleRows];
+    for (std::size_t from = 0; from < pairs; from += 64) {
+        const std::size_t here = pairs - from < 64 ? pairs - from : 64;
+        for (std::size_t eight = 0; eight < kNibbleRows; eight += 8) {
+            Eight rows[8] = {};
+            for (std::size_t v = eight; v < eight + 8 && v < count; ++v) {
+                if (from + 64 <= pairs + kRecordTail)
+                    std::memcpy(&rows[v - eight], records[v] + from, 64);
+                else
+                    std::memcpy(&rows[v - eight], records[v] + from, here);
             }
+            transpose<Sums>(rows);
+            for (std::size_t p = 0; p < here; ++p) {
+                const std::uint64_t bytes = rows[p % 8][p / 8];
+                std::memcpy(&lines[from + p][eight], &bytes, 8);
+            }
+        }
+    }
+    Sums::of(lines[0], pairs, tables, sums);
+}
+
+// Where values are at least `least`; `out` has room for all of them and kAtLeastRoom more.
+constexpr std::size_t kAtLeastRoom = 16;
+
+template <class Ops>
+std::size_t at_least_block(const float* values, std::size_t n, float least, std::uint32_t* out) {
+    std::size_t found = 0;
+    for (std::size_t i = 0; i < n; ++i) {
+        out[found] = static_cast<std::uint32_t>(i);
+        found += values[i] >= least;
     }
     return found;
 }

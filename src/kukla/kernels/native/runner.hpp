@@ -206,7 +206,7 @@ private:
         bool others = false, masked = false;
         std::size_t total = 0;
         for (std::size_t s = 0; s < segments_.size(); ++s) {
-            others = others || segments_[s].lists.codes == nullptr;
+            others = others || segments_[s].lists.shorts == nullptr;
             masked = masked || masks[s] != nullptr;
             total += allowed[s];
         }
