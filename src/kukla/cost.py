@@ -11,18 +11,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kukla.errors import PlanError
-from kukla.kernels.partition import TAIL_LINES
 from kukla.nesting import Nesting
-from kukla.partition.model import Partition
+from kukla.partition.model import SHORTLIST, Partition
 from kukla.plan import Plan, Stage
 from kukla.precision import Precision
 
-__all__ = ["PlanCost", "StageCost", "bytes_before", "bytes_per_row", "bytes_per_vector", "plan_cost"]
+__all__ = [
+    "PlanCost",
+    "StageCost",
+    "bytes_before",
+    "bytes_per_row",
+    "bytes_per_survivor",
+    "bytes_per_vector",
+    "plan_cost",
+    "survivors",
+]
 
 NORM_BYTES = 4
-LIST_ROW_BYTES = TAIL_LINES
-"""Of a row in a list beside its code: its number, its stretch, and its part of the last line of a block. The
-filling of a list's last block is not counted: at most 31 rows of each list in each segment."""
+ROW_NUMBER_BYTES = 4
+"""Of a row in a list beside its record."""
+
+STRETCH_BYTES = 1
+"""Of a row in a list beside its short code. The filling of a list's last block is not counted: at most 31
+rows of each list in each segment."""
 
 LIST_BYTES = 16
 """Of where the rows and the blocks of a list begin."""
@@ -30,7 +41,10 @@ LIST_BYTES = 16
 
 @dataclass(frozen=True, slots=True)
 class StageCost:
-    """One stage for one query: candidates scored and kept, bytes read, operations."""
+    """One stage for one query: candidates scored and kept, bytes read, operations.
+
+    ``bytes_per_vector`` are those of each candidate; in lists the best are read once more.
+    """
 
     stage: Stage
     scored: int
@@ -44,7 +58,7 @@ class StageCost:
 class PlanCost:
     """A plan for one query over ``documents`` vectors.
 
-    ``resident_bytes`` is what the first stage scans and so keeps in memory; ``disk_bytes`` is everything
+    ``resident_bytes`` is what the first stage reads and so keeps in memory; ``disk_bytes`` is everything
     that the index stores of the vectors, lists included (both without ids, text and metadata).
     """
 
@@ -73,8 +87,10 @@ class PlanCost:
 
     @property
     def memory_ratio(self) -> float:
-        """How many times smaller the scanned codes are than float32 vectors of the full dim."""
-        return self.full_bytes_per_vector / self.stages[0].bytes_per_vector
+        """How many times smaller what the first stage keeps in memory is than float32 vectors."""
+        if self.resident_bytes:
+            return self.full_bytes / self.resident_bytes
+        return self.full_bytes_per_vector / self.stages[0].bytes_per_vector  # of no documents
 
     def rows(self) -> list[tuple[str, str, str, str, str, str]]:
         """The table of :meth:`__str__`: a header row, then one row a stage."""
@@ -118,9 +134,12 @@ class PlanCost:
 def bytes_per_row(
     stage: Stage, nesting: Nesting, *, renormalise: bool, partition: Partition | None = None
 ) -> int:
-    """Bytes of one document that a stage reads: its codes, their scales, and its prefix norm if needed."""
+    """Bytes of one document that a stage reads: its codes, their scales, and its prefix norm if needed.
+
+    In lists of each document its short code; of :func:`survivors` more.
+    """
     if stage.precision is Precision.PQ4:
-        return _list_row_bytes(_partition_of(stage, partition))
+        return _partition_of(stage, partition).short_bytes + STRETCH_BYTES
     if stage.precision.is_float:
         size = stage.precision.bytes_for(stage.dim)
     else:
@@ -136,6 +155,21 @@ def bytes_before(stage: Stage, partition: Partition | None) -> int:
     return _partition_of(stage, partition).choosing_bytes(stage.probes)
 
 
+def survivors(stage: Stage, scored: int, kept: int) -> int:
+    """How many of the rows that a stage scores it scores once more, by their long codes.
+
+    Of several queries as few as there can be if each scores and keeps as many.
+    """
+    return min(scored, SHORTLIST * kept) if stage.precision is Precision.PQ4 else 0
+
+
+def bytes_per_survivor(stage: Stage, partition: Partition | None) -> int:
+    """Bytes of each of them: its number, its long code and the stretch of that."""
+    if stage.precision is not Precision.PQ4:
+        return 0
+    return _partition_of(stage, partition).code_bytes + ROW_NUMBER_BYTES
+
+
 def _partition_of(stage: Stage, partition: Partition | None) -> Partition:
     if partition is None:
         raise PlanError(f"stage {stage}: the index has no lists; make them with its partition()")
@@ -143,7 +177,7 @@ def _partition_of(stage: Stage, partition: Partition | None) -> Partition:
 
 
 def _list_row_bytes(partition: Partition) -> int:
-    return partition.code_bytes + LIST_ROW_BYTES
+    return partition.short_bytes + STRETCH_BYTES + partition.code_bytes + ROW_NUMBER_BYTES
 
 
 def _lists_bytes(partition: Partition, documents: int) -> int:
@@ -182,16 +216,18 @@ def plan_cost(
     for stage in plan.stages:
         per_row = bytes_per_row(stage, nesting, renormalise=cosine and renormalise, partition=partition)
         before = bytes_before(stage, partition)
-        operations = before
+        again = 0
         if stage.precision is Precision.PQ4 and partition is not None:
             # Lists of average length; a query of more lists where these hold too few.
             share = min(stage.probes or partition.lists, partition.lists) / partition.lists
             scored = max(min(stage.kept(k), scored), round(scored * share))
-            operations += scored * partition.groups
+            twice = survivors(stage, scored, min(stage.kept(k), scored))
+            again = twice * bytes_per_survivor(stage, partition)
+            operations = before + scored * partition.short.groups + twice * partition.long.groups
         else:
-            operations += scored * (-(-stage.dim // 64) if stage.precision is Precision.BINARY else stage.dim)
+            operations = scored * (-(-stage.dim // 64) if stage.precision is Precision.BINARY else stage.dim)
         kept = min(stage.kept(k), scored)
-        stages.append(StageCost(stage, scored, kept, per_row, before + scored * per_row, operations))
+        stages.append(StageCost(stage, scored, kept, per_row, before + scored * per_row + again, operations))
         scored = kept
     return PlanCost(
         plan=plan,
@@ -207,7 +243,7 @@ def plan_cost(
 
 def _resident(first: StageCost, documents: int, partition: Partition | None) -> int:
     if first.stage.precision is Precision.PQ4 and partition is not None:
-        return documents * first.bytes_per_vector + partition.centroid_bytes
+        return documents * _list_row_bytes(partition) + partition.centroid_bytes
     return first.bytes_read
 
 

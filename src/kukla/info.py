@@ -21,7 +21,7 @@ CHANGED = "not orthonormal: exact is about the vectors after it, not the model's
 
 @dataclass(frozen=True, slots=True)
 class PartitionInfo:
-    """The lists of an index: how many, bytes of a row's code, rows of the shortest, median and longest list.
+    """The lists of an index: how many, bytes of a row's two codes, rows of the shortest and longest list.
 
     ``bytes`` are those of centroids, codebooks and the files of lists. ``segments_without_lists`` are small,
     or were written by a version without partitions, and are scanned; ``segments_without_codes`` have lists
@@ -29,6 +29,7 @@ class PartitionInfo:
     """
 
     lists: int
+    short_bytes: int
     code_bytes: int
     bytes: int
     segments_without_lists: int
@@ -46,7 +47,8 @@ class IndexInfo:
     precisions with ids and norms; ``catalog_bytes`` texts, metadata and ids. ``keeps_scores`` is whether
     full-dim scores are those of the vectors that were given, which an adaptor's are not: exact search and
     certificates are then about the vectors after the projection.
-    ``partition`` is ``None`` where there are no lists.
+    ``partition`` is ``None`` where there are no lists; ``earlier_lists`` is whether there are some that an
+    earlier version of Kukla made, which are not used: partition again.
     """
 
     path: str
@@ -64,6 +66,7 @@ class IndexInfo:
     catalog_bytes: int
     kernels: str
     partition: PartitionInfo | None = None
+    earlier_lists: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able; of the space only provider, model, revision and dims."""
@@ -95,6 +98,7 @@ def describe(folder: Path, view: View, settings: Settings) -> IndexInfo:
         catalog_bytes=sum(path.stat().st_size for path in folder.glob("catalog.sqlite*")),
         kernels=kernels.active(),
         partition=_partition(view),
+        earlier_lists=view.earlier_lists,
     )
 
 
@@ -108,6 +112,7 @@ def _partition(view: View) -> PartitionInfo | None:
         sizes += ends[1:] - ends[:-1]
     return PartitionInfo(
         lists=view.partition.lists,
+        short_bytes=view.partition.short_bytes,
         code_bytes=view.partition.code_bytes,
         bytes=sum(array.nbytes for array in view.partition.arrays().values())
         + sum(lists.bytes for lists in listed),

@@ -48,8 +48,6 @@ class Prices:
         self._index, self._k, self._documents = index, k, len(index)
         self._rows: dict[tuple[int, Precision], _Row] = {}
         self._lists: dict[Stage, StageCost] = {}
-        partition = index._opened.store.current().partition
-        self._groups = 0 if partition is None else partition.groups
 
     def of(self, plan: Plan) -> Price:
         """The price of one query."""
@@ -57,12 +55,10 @@ class Prices:
         scored = self._documents
         for number, stage in enumerate(plan.stages):
             if stage.precision is Precision.PQ4:
-                cost = self._first(stage)
-                scored = min(stage.kept(self._k), self._documents)
-                # As many lists are looked into as hold what is kept.
-                more = max(0, scored - cost.scored)
-                moved += cost.bytes_read + more * cost.bytes_per_vector
-                operations += cost.operations + more * self._groups
+                cost = self._first(plan)
+                moved += cost.bytes_read
+                operations += cost.operations
+                scored = cost.kept
                 continue
             row = self._row(stage)
             moved += scored * (row.touched if number else row.scanned)
@@ -83,12 +79,12 @@ class Prices:
             return self._index.explain(Plan([replace(first, keep=None)])).resident_bytes
         return self._documents * self.bytes_per_vector(plan)
 
-    def _first(self, stage: Stage) -> StageCost:
-        """The cost of looking into as many lists as a stage says."""
-        alone = replace(stage, keep=None)
-        if alone not in self._lists:
-            self._lists[alone] = self._index.explain(Plan([alone]), k=self._k).stages[0]
-        return self._lists[alone]
+    def _first(self, plan: Plan) -> StageCost:
+        """The cost of looking into lists, as many as the plan says or as hold what it keeps of them."""
+        stage = plan.stages[0]
+        if stage not in self._lists:
+            self._lists[stage] = self._index.explain(plan, k=self._k).stages[0]
+        return self._lists[stage]
 
     def _row(self, stage: Stage) -> _Row:
         name = stage.dim, stage.precision

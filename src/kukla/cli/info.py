@@ -46,6 +46,8 @@ def _pairs(found: IndexInfo) -> list[tuple[str, str]]:
     deleted = f" ({found.deleted_rows:,} deleted: see kukla compact)" if found.deleted_rows else ""
     space = found.space
     lists = [] if found.partition is None else [("lists", partition_text(found.partition))]
+    if found.earlier_lists:
+        lists = [("lists", "of an earlier version, not used: make them again with kukla partition")]
     return [
         ("index", found.path),
         ("documents", f"{found.documents:,}{deleted}"),

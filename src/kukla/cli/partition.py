@@ -11,7 +11,7 @@ from kukla.cli.output import Bar, partition_text, print_json, print_styled
 from kukla.cli.queries import read_queries
 from kukla.errors import InputError
 from kukla.index import Index
-from kukla.partition.build import MOST_CODE_BYTES, MOST_LISTS
+from kukla.partition.build import LEAST_CODE_BYTES, MOST_CODE_BYTES, MOST_LISTS
 
 __all__ = ["partition"]
 
@@ -33,10 +33,11 @@ __all__ = ["partition"]
 @click.option(
     "--code-bytes",
     metavar="N",
-    type=click.IntRange(2, MOST_CODE_BYTES),
+    type=click.IntRange(LEAST_CODE_BYTES, MOST_CODE_BYTES),
     default=64,
     show_default=True,
-    help="Of each document's code, even. More find more, and are read more slowly.",
+    help="Of each document's long code, even; its short one takes a quarter. More find more, and are read "
+    "more slowly.",
 )
 @click.option(
     "--queries",

@@ -19,7 +19,8 @@ from kukla.evaluate.device import Block, find_device, scan
 from kukla.index import Index, Queries
 from kukla.plan import Plan, Stage
 from kukla.precision import Precision
-from kukla.search.execute import best, ids_of, rescore
+from kukla.search.best import best, ids_of
+from kukla.search.execute import rescore
 from kukla.search.masks import count_allowed
 from kukla.search.stages import make_scorer
 from kukla.storage.store import View

@@ -239,7 +239,7 @@ class Index(Asking):
         queries : str, sequence of str, or array of float (n_queries, dim), optional
             Like those that will be asked: they say which dims matter. Default: documents.
         code_bytes : int
-            Of each document, even, 2 to 128.
+            Of each document's long code, even, 8 to 128; its short one takes a quarter of that.
         seed : int
             Of what is drawn.
         threads : int

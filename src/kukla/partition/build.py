@@ -28,6 +28,7 @@ SAMPLE_BYTES = 1 << 30
 """Of float32 vectors that centroids are trained on, at most."""
 
 MOST_LISTS = 1 << 20
+LEAST_CODE_BYTES = 8
 MOST_CODE_BYTES = 128
 
 
@@ -64,7 +65,7 @@ def build(
     code_bytes, seed, threads, progress
         See :meth:`kukla.Index.partition`.
     """
-    code_bytes = check_count(code_bytes, what="code_bytes", most=MOST_CODE_BYTES)
+    code_bytes = check_count(code_bytes, what="code_bytes", least=LEAST_CODE_BYTES, most=MOST_CODE_BYTES)
     threads = check_count(threads, what="threads", most=1024)
     seed = check_count(seed, what="seed", least=0)
     if code_bytes % 2:

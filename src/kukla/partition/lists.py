@@ -1,4 +1,4 @@
-"""The lists of one segment: which rows are in each, and their codes in blocks.
+"""The lists of one segment: which rows are in each, their short codes in blocks, their long codes in records.
 
 They are made from the segment's vectors, in a file of their own beside it: ``docs/format.md``. Without that
 file the segment is searched all the same, by scanning it.
@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kukla.errors import ForeignFileError
-from kukla.kernels.partition import BLOCK_ROWS, TAIL_LINES
-from kukla.partition.model import Partition
+from kukla.kernels.partition import BLOCK_ROWS
+from kukla.partition.model import RECORD_TAIL, Partition
 from kukla.progress import Progress
 from kukla.storage.container import Section, open_container, write_container
 
@@ -36,7 +36,7 @@ def lists_path(segment: Path, number: int) -> Path:
 
 
 class SegmentLists:
-    """Rows and codes of each list, mapped.
+    """Rows of each list and their codes, mapped.
 
     Parameters
     ----------
@@ -53,14 +53,14 @@ class SegmentLists:
     offsets : ndarray of uint64, shape (lists + 1,)
         Of each list's first row, in the order of lists.
     rows : ndarray of uint32, shape (n,)
-        Without codes: ascending inside a list. Else empty.
+        The numbers of rows in the order of lists, ascending inside a list.
     blocks : ndarray of uint64, shape (lists + 1,)
         With codes: of each list's first block. Else empty.
-    codes : ndarray of uint8, shape (blocks, code bytes + 6, 32)
-        A block is 32 rows of one list; the last one of a list is filled with zeros. Line p < code bytes
-        holds byte p of their codes, the next line their stretches, the next four their numbers
-        (little-endian uint32, ascending inside a list), the first byte of the last line the largest stretch
-        in the list.
+    shorts : ndarray of uint8, shape (blocks, short_bytes + 1, 32)
+        A block is 32 rows of one list; the last one of a list is filled with zeros. Line p < short_bytes
+        holds byte p of their short codes, the last line the stretches of these.
+    longs : ndarray of uint8, shape (n, code_bytes)
+        With codes: in the order of ``rows`` the long code of each, its stretch, and a zero. Else empty.
     """
 
     def __init__(self, path: Path, partition: Partition, rows: int) -> None:
@@ -74,7 +74,8 @@ class SegmentLists:
             self.offsets: NDArray[np.uint64] = arrays["offsets"]
             self.rows: NDArray[np.uint32] = arrays["rows"]
             self.blocks: NDArray[np.uint64] = arrays["blocks"]
-            self.codes: NDArray[np.uint8] = arrays["codes"]
+            self.shorts: NDArray[np.uint8] = arrays["shorts"]
+            self.longs: NDArray[np.uint8] = arrays["longs"]
             self._check(partition, rows)
         except (KeyError, ValueError, IndexError) as error:
             raise ForeignFileError(
@@ -85,24 +86,15 @@ class SegmentLists:
     @property
     def coded(self) -> bool:
         """Whether rows have codes."""
-        return len(self.codes) > 0
+        return len(self.shorts) > 0
 
     def rows_of(self, number: int) -> NDArray[np.int64]:
         """The rows of one list."""
-        begin, end = int(self.offsets[number]), int(self.offsets[number + 1])
-        if not self.coded:
-            return self.rows[begin:end].astype(np.int64)
-        lines = np.ascontiguousarray(self.blocks_of(number)[:, 1 - TAIL_LINES : -1])
-        return lines.reshape(-1).view("<u4")[: end - begin].astype(np.int64)  # of no blocks too
-
-    def stretches_of(self, number: int) -> NDArray[np.uint8]:
-        """The stretches of the rows of one list."""
-        count = int(self.offsets[number + 1]) - int(self.offsets[number])
-        return self.blocks_of(number)[:, -TAIL_LINES].reshape(-1)[:count]
+        return self.rows[int(self.offsets[number]) : int(self.offsets[number + 1])].astype(np.int64)
 
     def blocks_of(self, number: int) -> NDArray[np.uint8]:
         """The blocks of one list."""
-        return self.codes[int(self.blocks[number]) : int(self.blocks[number + 1])]
+        return self.shorts[int(self.blocks[number]) : int(self.blocks[number + 1])]
 
     def _check(self, partition: Partition, rows: int) -> None:
         lists, counts = partition.lists, np.diff(self.offsets.astype(np.int64))
@@ -110,20 +102,21 @@ class SegmentLists:
             raise ValueError(f"offsets {self.offsets.dtype.str} {self.offsets.shape}, lists {lists}")
         if int(self.offsets[0]) != 0 or (counts < 0).any() or int(self.offsets[-1]) != rows:
             raise ValueError(f"offsets do not rise from 0 to {rows}")
-        if self.codes.dtype.str != "|u1" or self.codes.shape[1:] != (
-            partition.code_bytes + TAIL_LINES,
-            BLOCK_ROWS,
-        ):
-            raise ValueError(f"codes {self.codes.dtype.str} {self.codes.shape}")
-        if self.rows.dtype.str != "<u4" or self.rows.shape != (0 if self.coded else rows,):
+        lines = partition.short_bytes + 1
+        if self.shorts.dtype.str != "|u1" or self.shorts.shape[1:] != (lines, BLOCK_ROWS):
+            raise ValueError(f"shorts {self.shorts.dtype.str} {self.shorts.shape}")
+        if self.rows.dtype.str != "<u4" or self.rows.shape != (rows,):
             raise ValueError(f"rows {self.rows.dtype.str} {self.rows.shape}, the segment has {rows}")
+        records = rows if self.coded else 0, partition.code_bytes
+        if self.longs.dtype.str != "|u1" or self.longs.shape != records:
+            raise ValueError(f"longs {self.longs.dtype.str} {self.longs.shape}, rows with codes {records[0]}")
         if not self.coded:
             return
         blocks = np.concatenate([[0], np.cumsum(-(-counts // BLOCK_ROWS))])
         if (
             self.blocks.dtype.str != "<u8"
             or not np.array_equal(self.blocks, blocks)
-            or blocks[-1] != len(self.codes)
+            or blocks[-1] != len(self.shorts)
         ):
             raise ValueError("blocks do not fit the offsets")
 
@@ -141,14 +134,19 @@ def write_lists(
     count = len(vectors)
     lists = np.empty(count, dtype=np.int64)
     coded = count >= CODED_ROWS_PER_LIST * partition.lists
-    codes = np.empty((count if coded else 0, partition.code_bytes), dtype=np.uint8)
-    stretches = np.empty(len(codes), dtype=np.uint8)
+    shorts = np.empty((count if coded else 0, partition.short_bytes + 1), dtype=np.uint8)
+    longs = np.zeros((len(shorts), partition.code_bytes), dtype=np.uint8)
     for start in range(0, count, STEP_ROWS):
         part = slice(start, min(start + STEP_ROWS, count))
         rows = np.ascontiguousarray(vectors[part], dtype=np.float32)
         lists[part] = partition.assign(rows)
         if coded:
-            codes[part], stretches[part] = partition.encode(rows, lists[part], threads=threads)
+            (
+                shorts[part, :-1],
+                shorts[part, -1],
+                longs[part, :-RECORD_TAIL],
+                longs[part, -RECORD_TAIL],
+            ) = partition.encode(rows, lists[part], threads=threads)
         if progress is not None:
             progress(part.stop, count)
     sizes = np.bincount(lists, minlength=partition.lists)
@@ -160,9 +158,6 @@ def write_lists(
     total = int(blocks[-1]) if coded else 0
     # The place of each row, in the order of lists: lists begin with a new block.
     place = np.arange(count) + np.repeat(blocks[:-1] * BLOCK_ROWS - offsets[:-1], sizes) if coded else None
-    tops = np.zeros(partition.lists, dtype=np.uint8)
-    if coded:
-        np.maximum.at(tops, lists, stretches)
 
     def in_blocks() -> Iterator[NDArray[np.uint8]]:
         if place is None:
@@ -171,16 +166,13 @@ def write_lists(
         for first in range(0, total, step):
             last = min(first + step, total)
             begin, end = np.searchsorted(place, [first * BLOCK_ROWS, last * BLOCK_ROWS])
-            here, slots = order[begin:end], place[begin:end] - first * BLOCK_ROWS
-            known = np.zeros(((last - first) * BLOCK_ROWS, partition.code_bytes + 1), dtype=np.uint8)
-            known[slots, :-1], known[slots, -1] = codes[here], stretches[here]
-            numbers = np.zeros((last - first) * BLOCK_ROWS, dtype="<u4")
-            numbers[slots] = here
-            filled = np.zeros((last - first, partition.code_bytes + TAIL_LINES, BLOCK_ROWS), dtype=np.uint8)
-            filled[:, : 1 - TAIL_LINES] = known.reshape(last - first, BLOCK_ROWS, -1).transpose(0, 2, 1)
-            filled[:, 1 - TAIL_LINES : -1] = numbers.view(np.uint8).reshape(last - first, 4, BLOCK_ROWS)
-            filled[:, -1, 0] = np.repeat(tops, np.diff(blocks))[first:last]
-            yield filled
+            filled = np.zeros(((last - first) * BLOCK_ROWS, shorts.shape[1]), dtype=np.uint8)
+            filled[place[begin:end] - first * BLOCK_ROWS] = shorts[order[begin:end]]
+            yield filled.reshape(last - first, BLOCK_ROWS, -1).transpose(0, 2, 1)
+
+    def in_order() -> Iterator[NDArray[np.uint8]]:
+        for start in range(0, len(longs), STEP_ROWS):
+            yield longs[order[start : start + STEP_ROWS]]
 
     def section(name: str, dtype: str, array: NDArray[Any]) -> Section:
         return Section(name, dtype, array.shape, lambda: (array,))
@@ -189,9 +181,10 @@ def write_lists(
         path,
         [
             section("offsets", "<u8", offsets),
-            section("rows", "<u4", order[: 0 if coded else count]),
+            section("rows", "<u4", order),
             section("blocks", "<u8", blocks),
-            Section("codes", "|u1", (total, partition.code_bytes + TAIL_LINES, BLOCK_ROWS), in_blocks),
+            Section("shorts", "|u1", (total, shorts.shape[1], BLOCK_ROWS), in_blocks),
+            Section("longs", "|u1", longs.shape, in_order),
         ],
         {"rows": count, **(origin or {})},
     )

@@ -1,4 +1,4 @@
-"""Partition: centroids that cut an index into lists, and codebooks for what is left of a row there.
+"""Partition: centroids that cut an index into lists, and two codebooks for what is left of a row there.
 
 A row ``x`` belongs to the list of its nearest centroid ``c``. Its code stands for the residual ``x - c``:
 dims are put into groups, and of each group the nearest of sixteen codewords is kept, four bits (product
@@ -15,28 +15,35 @@ Groups are not equally wide. Dims that matter much, by the variance of their res
 queries give them, are alone or in pairs; dims that matter little share their four bits with seven or
 thirty-one others (after SAQ, Li et al., arXiv 2509.12086, which gives bits to segments of dims in the same
 way).
+
+A row has two codes. By the short one all rows of the lists that a query looks into are scored, by the long
+one the best :data:`SHORTLIST` times as many as the stage keeps: what the long codes of all of them would
+find is found at a quarter of the bytes (``docs/lists.md``).
 """
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kukla import kernels
 from kukla.errors import ForeignFileError
-from kukla.kernels.partition import group_widths
-from kukla.partition.codebooks import CODEWORDS, weighted_codewords
+from kukla.partition.codebooks import Codebook, check_arrays
 from kukla.partition.k_means import Nearest
 
-__all__ = ["HEAD_DIMS", "Partition"]
+__all__ = ["HEAD_DIMS", "RECORD_TAIL", "SHORTLIST", "Partition"]
 
-MOST_GROUPS = 256
+SHORTLIST = 20
+"""So many rows are scored by their long codes for each row that a stage keeps."""
+
+RECORD_TAIL = 2
+"""Bytes of a record after the long code: its stretch, and a zero."""
+
 HEAD_DIMS = 128
 """So many dims of the centroids decide which centroids are looked at as a whole."""
 
@@ -64,23 +71,15 @@ class Partition:
         What scores of centroids are multiplied by to compare lists: for cosine one over the centroid's
         length. Short centroids are those of lists whose rows point in many directions, and a query is as
         near to one of them as to a row of another list.
-    order : ndarray of uint64, shape (used,)
-        The dims in the order in which groups take them; dims that are not there are in no code.
-    ends : ndarray of uint64, shape (groups,)
-        Where groups end in ``order``. There are 4 to 256, a multiple of four.
-    books : ndarray of float32, shape (used, 16)
-        ``books[i, c]`` is codeword ``c`` of its group at dim ``order[i]``.
-    weights : ndarray of float32, shape (used,)
-        What an error at a dim costs, relative to others of its group.
+    short, long : Codebook
+        Of the codes that all rows of a list, and then the best of them, are scored by.
     """
 
     codes: NDArray[np.int8]
     scales: F32
     routes: F32
-    order: NDArray[np.uint64]
-    ends: NDArray[np.uint64]
-    books: F32
-    weights: F32
+    short: Codebook
+    long: Codebook
 
     @property
     def lists(self) -> int:
@@ -93,14 +92,14 @@ class Partition:
         return int(self.codes.shape[1])
 
     @property
-    def groups(self) -> int:
-        """Of dims; four bits each."""
-        return len(self.ends)
+    def short_bytes(self) -> int:
+        """Of one row's short code."""
+        return self.short.code_bytes
 
     @property
     def code_bytes(self) -> int:
-        """Of one row's code."""
-        return self.groups // 2
+        """Of one row's record: its long code, its stretch and a zero."""
+        return self.long.code_bytes + RECORD_TAIL
 
     @property
     def centroid_bytes(self) -> int:
@@ -140,10 +139,6 @@ class Partition:
         """The other dims of the codes."""
         return np.ascontiguousarray(self.codes[:, HEAD_DIMS:])
 
-    @cached_property
-    def _encoder(self) -> tuple[F32, F32]:
-        return weighted_codewords(self.books, self.weights, self.ends)
-
     def assign(self, rows: F32) -> NDArray[np.int64]:
         """The list of each row ``(n, dim)``: of the nearest centroid, by the first 256 dims."""
         return self._nearest.of(np.ascontiguousarray(rows[:, :NEAR_DIMS]))
@@ -154,77 +149,57 @@ class Partition:
 
     def encode(
         self, rows: F32, lists: NDArray[np.int64], *, threads: int = 1
-    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Codes of rows ``(n, dim)`` in these lists.
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
+        """Both codes of rows ``(n, dim)`` in these lists.
 
         Returns
         -------
-        codes : uint8 (n, groups / 2)
-            A pair of groups a byte, the first one low.
-        stretches : uint8 (n,)
-            In steps of 1/64.
+        short_codes : uint8 (n, short_bytes)
+        short_stretches : uint8 (n,)
+        long_codes : uint8 (n, code_bytes - 2)
+        long_stretches : uint8 (n,)
+            As :meth:`kukla.partition.codebooks.Codebook.encode` returns them.
         """
-        weighted, halves = self._encoder
-        codes = np.empty((len(rows), self.code_bytes), dtype=np.uint8)
-        stretches = np.empty(len(rows), dtype=np.uint8)
-        order = self.order.astype(np.int64)
+        made = []
+        for book in (self.short, self.long):
+            made += [np.empty((len(rows), book.code_bytes), np.uint8), np.empty(len(rows), np.uint8)]
         for start in range(0, len(rows), BLOCK_ROWS):
             part = slice(start, start + BLOCK_ROWS)
-            residuals = np.take(rows[part] - self.centroids[lists[part]], order, axis=1)
-            codes[part] = kernels.nibble_codes(residuals, self.ends, weighted, halves, threads=threads)
-            stretches[part] = kernels.nibble_stretches(
-                residuals, codes[part], self.ends, self.books, threads=threads
-            )
-        return codes, stretches
-
-    def decode(self, codes: NDArray[np.uint8], lists: NDArray[np.int64]) -> F32:
-        """What codes stand for, before it is stretched: float32 ``(n, dim)``."""
-        rows = self.centroids[lists].copy()
-        nibbles = np.stack([codes & 15, codes >> 4], axis=2).reshape(len(codes), self.groups)
-        sizes = group_widths(self.ends)
-        chosen = np.repeat(nibbles, sizes, axis=1)
-        rows[:, self.order.astype(np.int64)] += self.books[np.arange(len(self.order)), chosen]
-        return rows
+            residuals = rows[part] - self.centroids[lists[part]]
+            made[0][part], made[1][part] = self.short.encode(residuals, threads=threads)
+            made[2][part], made[3][part] = self.long.encode(residuals, threads=threads)
+        return made[0], made[1], made[2], made[3]
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Everything, by name."""
-        return {name: getattr(self, name) for name in _FIELDS}
+        own = {name: getattr(self, name) for name in _OWN}
+        books = {"short": self.short, "long": self.long}
+        return own | {f"{one}_{name}": a for one, book in books.items() for name, a in book.arrays().items()}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], *, dim: int, source: str) -> Self:
         """The inverse of :meth:`arrays`, for vectors of ``dim``; ``source`` is named in errors."""
         try:
-            made = cls(**{name: arrays[name] for name in _FIELDS})
+            books = {
+                one: Codebook(**{field.name: arrays[f"{one}_{field.name}"] for field in fields(Codebook)})
+                for one in ("short", "long")
+            }
+            made = cls(**{name: arrays[name] for name in _OWN}, **books)  # type: ignore[arg-type]
             made._check(dim)
-        except (KeyError, ValueError, IndexError) as error:
+        except (KeyError, TypeError, ValueError, IndexError) as error:
             raise ForeignFileError(f"{source} holds no partition of {dim} dims ({error})") from None
         return made
 
     def _check(self, dim: int) -> None:
-        lists, used, groups = len(self.codes), len(self.order), len(self.ends)
-        expected = {
-            "codes": ("|i1", (lists, dim)),
-            "scales": ("<f4", (lists,)),
-            "routes": ("<f4", (lists,)),
-            "order": ("<u8", (used,)),
-            "ends": ("<u8", (groups,)),
-            "books": ("<f4", (used, CODEWORDS)),
-            "weights": ("<f4", (used,)),
-        }
-        for name, (dtype, shape) in expected.items():
-            array = getattr(self, name)
-            if array.dtype.str != dtype or array.shape != shape:
-                raise ValueError(f"{name} should be {dtype} {shape}, found {array.dtype.str} {array.shape}")
-        if lists == 0 or not 4 <= groups <= MOST_GROUPS or groups % 4:
-            raise ValueError(f"{lists} lists, {groups} groups")
-        if (np.diff(self.ends.astype(np.int64), prepend=0) < 1).any() or int(self.ends[-1]) != used:
-            raise ValueError("groups do not end where dims do")
-        if len(np.unique(self.order)) != used or int(self.order.max()) >= dim:
-            raise ValueError("dims are in no group or in two")
-        if not all(
-            np.isfinite(getattr(self, name)).all() for name in ("scales", "routes", "books", "weights")
-        ):
-            raise ValueError("numbers that are not finite")
+        lists = len(self.codes)
+        check_arrays(
+            self.arrays(),
+            {"codes": ("|i1", (lists, dim)), "scales": ("<f4", (lists,)), "routes": ("<f4", (lists,))},
+        )
+        if lists == 0:
+            raise ValueError("no lists")
+        self.short.check(dim)
+        self.long.check(dim)
 
 
-_FIELDS = ("codes", "scales", "routes", "order", "ends", "books", "weights")
+_OWN = ("codes", "scales", "routes")

@@ -7,22 +7,65 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kukla.partition.codebooks import CODEWORDS
+from kukla.partition.codebooks import CODEWORDS, Codebook
 from kukla.partition.model import HEAD_DIMS, MORE, Partition
 from kukla.precision import QUERY_CODE_MAX
 
-__all__ = ["Probe"]
+__all__ = ["Probe", "Tables"]
 
 STEPS = 127
 """Two table entries add up in a byte."""
 
 LEAST_WIDTH = np.float32(1e-36)
-"""Where no table is wider (or one is beyond float32), only the centroids say what is near."""
+"""Where no table is wider, only the centroids say what is near."""
+
+MOST = 2.0**124
+"""Where residuals may score more, too: twice that, stretched, is still a float32."""
+
+
+@dataclass(frozen=True, eq=False)
+class Tables:
+    """What a query makes of the codewords of one codebook.
+
+    Parameters
+    ----------
+    entries : ndarray of uint8, shape (groups, 16)
+        At most 127 each.
+    offset, delta : float
+        The dot product of the query with what a code stands for is about ``offset + delta * sum``, where the
+        sum is of its entries. Where tables are not usable, entries and delta are zeros.
+    """
+
+    entries: NDArray[np.uint8]
+    offset: float
+    delta: float
+
+    @classmethod
+    def of(cls, book: Codebook, query: NDArray[np.float32]) -> Tables:
+        """Of a float32 query ``(dim,)``."""
+        gathered = query[book.order.astype(np.int64)]
+        values = np.zeros((book.groups, CODEWORDS), dtype=np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            start = 0
+            for group, end in enumerate(book.ends.astype(np.int64).tolist()):
+                for d in range(start, end):
+                    values[group] += gathered[d] * book.books[d]
+                start = end
+            lows = values.min(axis=1)
+            widest = (values.max(axis=1) - lows).max()
+            # One after the other, as the native code adds: np.sum pairs them up.
+            offset = float(np.cumsum(lows.astype(np.float64))[-1])
+        bounded = abs(offset) <= MOST  # not where it is NaN
+        if not (bounded and widest > LEAST_WIDTH and float(widest) * book.groups <= MOST):
+            return cls(np.zeros(values.shape, dtype=np.uint8), offset if bounded else 0.0, 0.0)
+        steps = np.float32(STEPS) / widest
+        entries = ((values - lows[:, None]) * steps + np.float32(0.5)).astype(np.uint8)
+        return cls(entries, offset, float(widest) / STEPS)
 
 
 @dataclass(frozen=True, eq=False)
 class Probe:
-    """The order in which one query looks into lists, and the tables by which it scores their rows.
+    """The order in which one query looks into lists, and the tables by which it scores their rows twice.
 
     Parameters
     ----------
@@ -31,23 +74,20 @@ class Probe:
         score best, ordered by their whole centroids; then come all others.
     scores : ndarray of float64, shape (lists,)
         ``<query, centroid>``, in the order of ``lists``.
-    tables : ndarray of uint8, shape (groups, 16)
-    offset, delta : float
-        A row is estimated at ``float32(score of its list + stretch * (offset + delta * sum))``, where the
-        sum is of its table entries.
+    short, long : Tables
+        Of the short and of the long codes.
     """
 
     lists: NDArray[np.int64]
     scores: NDArray[np.float64]
-    tables: NDArray[np.uint8]
-    offset: float
-    delta: float
+    short: Tables
+    long: Tables
 
     @classmethod
     def of(cls, partition: Partition, query: NDArray[np.float32], probes: int) -> Probe:
         """For a float32 query ``(dim,)`` that looks into ``probes`` lists first."""
         lists, scores = _order(partition, query, probes)
-        return cls(lists, scores, *_tables(partition, query))
+        return cls(lists, scores, Tables.of(partition.short, query), Tables.of(partition.long, query))
 
 
 def _order(
@@ -71,23 +111,3 @@ def _order(
     chosen[by_head[: probes + probes // 2 + MORE]] = True
     order = np.lexsort((numbers, -(scores * routes), ~chosen))
     return order, scores[order]
-
-
-def _tables(partition: Partition, query: NDArray[np.float32]) -> tuple[NDArray[np.uint8], float, float]:
-    gathered = query[partition.order.astype(np.int64)]
-    values = np.zeros((partition.groups, CODEWORDS), dtype=np.float32)
-    with np.errstate(over="ignore", invalid="ignore"):
-        start = 0
-        for group, end in enumerate(partition.ends.astype(np.int64).tolist()):
-            for d in range(start, end):
-                values[group] += gathered[d] * partition.books[d]
-            start = end
-        lows = values.min(axis=1)
-        widest = (values.max(axis=1) - lows).max()
-        # One after the other, as the native code adds: np.sum pairs them up.
-        offset = float(np.cumsum(lows.astype(np.float64))[-1])
-    if not (LEAST_WIDTH < widest <= np.finfo(np.float32).max and np.isfinite(offset)):
-        return np.zeros(values.shape, dtype=np.uint8), offset if np.isfinite(offset) else 0.0, 0.0
-    steps = np.float32(STEPS) / widest
-    tables = ((values - lows[:, None]) * steps + np.float32(0.5)).astype(np.uint8)
-    return tables, offset, float(widest) / STEPS

@@ -1,22 +1,18 @@
-"""Training a partition: k-means, and codebooks of residuals."""
+"""Training a partition: k-means, and two codebooks of residuals."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kukla.kernels.partition import group_widths
-from kukla.partition.codebooks import train_codebooks
-from kukla.partition.groups import choose_groups
+from kukla.partition.codebooks import Codebook
 from kukla.partition.k_means import Nearest, k_means, means
-from kukla.partition.model import NEAR_DIMS, Partition
+from kukla.partition.model import NEAR_DIMS, RECORD_TAIL, Partition
 from kukla.progress import Progress
 
 __all__ = ["train_partition"]
 
 CODEBOOK_ROWS = 16_384
-
-LEAST_WEIGHT = 1e-6
 
 F32 = NDArray[np.float32]
 
@@ -39,7 +35,8 @@ def train_partition(
         A sample, as an index stores them; at least ``lists``, better forty times as many.
     lists : int
     code_bytes : int
-        Of one row's code: even, at most 128.
+        Of one row's long code with its stretch and a zero: even, 8 to 128. Its short code takes about a
+        quarter of that.
     queries : ndarray of float32, shape (m, dim), optional
         They say how much each dim matters. Default: the rows.
     cosine : bool
@@ -68,22 +65,7 @@ def train_partition(
     residuals = rows[some] - centroids[found[some]]
     asked = rows if queries is None else queries
     weights = np.einsum("ij,ij->j", asked, asked, dtype=np.float64) / len(asked)
-    order, last = choose_groups(
-        np.einsum("ij,ij->j", residuals, residuals) / len(residuals) * weights, 2 * code_bytes
-    )
-    ends = last.astype(np.uint64)
-    # Only ratios inside a group decide which codeword is nearest.
-    starts = np.concatenate([[0], ends[:-1].astype(np.int64)])
-    most = np.maximum.reduceat(weights[order], starts)
-    most = np.repeat(np.where(most > 0, most, 1.0), group_widths(ends))
-    kept = np.maximum(weights[order] / most, LEAST_WEIGHT).astype(np.float32)
-    books = train_codebooks(np.ascontiguousarray(residuals[:, order]), kept, ends, rng)
-    return Partition(
-        codes=codes,
-        scales=scales,
-        routes=routes.astype(np.float32),
-        order=order.astype(np.uint64),
-        ends=ends,
-        books=books,
-        weights=kept,
-    )
+    short_bytes = max(2, code_bytes // 4 // 2 * 2)
+    short = Codebook.train(residuals, weights, 2 * short_bytes, rng)
+    long = Codebook.train(residuals, weights, 2 * (code_bytes - RECORD_TAIL), rng)
+    return Partition(codes=codes, scales=scales, routes=routes.astype(np.float32), short=short, long=long)

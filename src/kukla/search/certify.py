@@ -18,9 +18,10 @@ from kukla import kernels
 from kukla.nesting import Nesting
 from kukla.plan import Plan, Stage
 from kukla.precision import Precision
+from kukla.search.best import best
 from kukla.search.bounds import LARGEST, QueryBounds
 from kukla.search.certificate import exact_stage
-from kukla.search.execute import best, execute, rescore
+from kukla.search.execute import execute, rescore
 from kukla.search.masks import count_allowed
 from kukla.search.result import Found, ProofReport, ProofStep
 from kukla.search.stages import Mask, Rows, Scores, make_scorer

@@ -1,25 +1,20 @@
-"""Executing a plan over the segments of a view.
-
-Candidates are numbered by row over all segments (``View.starts``). Inside a segment rows are in id order;
-where equal scores of two segments compete for the last places, their ids are read and decide.
-"""
+"""Executing a plan over the segments of a view. Candidates are numbered by row over all of them."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kukla import kernels
-from kukla.cost import bytes_before, bytes_per_row
+from kukla.cost import bytes_before, bytes_per_row, bytes_per_survivor, survivors
 from kukla.errors import PlanError
 from kukla.nesting import Nesting
 from kukla.plan import Plan, Stage
 from kukla.precision import Precision
+from kukla.search.best import best
 from kukla.search.lists import scan_lists
 from kukla.search.masks import count_allowed
 from kukla.search.native import Runners
@@ -27,7 +22,7 @@ from kukla.search.result import Found, StageReport
 from kukla.search.stages import Mask, Rows, Scorer, Scores, make_scorer
 from kukla.storage.store import View
 
-__all__ = ["best", "execute", "ids_of", "rescore"]
+__all__ = ["execute", "rescore"]
 
 CANDIDATES = 1 << 22
 """So many candidates, over all queries and segments, are held at a time: about 100 MB with their scores."""
@@ -141,12 +136,13 @@ def _run(
         if 0 < keep < before:
             cuts[i] = scores.min(axis=1)
         size = bytes_per_row(stage, nesting, renormalise=renormalise, partition=view.partition)
+        twice = survivors(stage, scored, rows.size) * bytes_per_survivor(stage, view.partition)
         reports.append(
             StageReport(
                 stage=stage,
                 scored=scored,
                 kept=rows.size,
-                bytes_read=scored * size + len(queries) * bytes_before(stage, view.partition),
+                bytes_read=scored * size + len(queries) * bytes_before(stage, view.partition) + twice,
                 seconds=time.perf_counter() - started,
             )
         )
@@ -197,50 +193,3 @@ def rescore(scorer: Scorer, rows: Rows, view: View, starts: Rows, threads: int) 
         query, column = np.nonzero(real)
         scores[query, columns[query, column]] = part[query, column]
     return scores
-
-
-def best(rows: Rows, scores: Scores, keep: int, view: View, *, ordered: bool) -> tuple[Rows, Scores]:
-    """The best ``keep`` of each query: by descending score, then ascending id; sorted if ``ordered``."""
-    best_rows, best_scores = kernels.top_k(scores, rows, keep)
-    if keep == 0 or len(view.segments) == 1:
-        return best_rows, best_scores  # inside a segment rows are in id order
-    last = best_scores[:, -1:]
-    redo = np.sum(scores == last, axis=1) > np.sum(best_scores == last, axis=1)
-    if ordered:
-        redo |= (best_scores[:, 1:] == best_scores[:, :-1]).any(axis=1)
-    for i in np.flatnonzero(redo):
-        line = np.where(np.isnan(scores[i]), -np.inf, scores[i])  # NaN comes from damaged bytes only: last
-        chosen = _select(rows[i], line, keep, view)
-        if ordered:
-            ids = ids_of(view, rows[i][chosen])
-            ranks = np.argsort(np.argsort(ids, kind="stable"))
-            chosen = chosen[np.lexsort((ranks, -line[chosen]))]
-        best_rows[i], best_scores[i] = rows[i][chosen], scores[i][chosen]
-    return best_rows, best_scores
-
-
-def _select(rows: Rows, scores: Scores, keep: int, view: View) -> NDArray[np.int64]:
-    """Which ``keep`` are best; of those that tie for the last places, the ones with the smallest ids."""
-    if keep >= len(scores):
-        return np.arange(len(scores))
-    threshold = np.partition(scores, len(scores) - keep)[len(scores) - keep]
-    above = np.flatnonzero(scores > threshold)
-    tied = np.flatnonzero(scores == threshold)
-    wanted = keep - len(above)
-    if len(tied) > wanted:
-        tied = tied[np.argsort(ids_of(view, rows[tied]), kind="stable")[:wanted]]
-    return np.concatenate([above, tied])
-
-
-def ids_of(view: View, rows: Rows) -> NDArray[Any]:
-    """The ids of rows numbered over all segments, in the shape of ``rows``."""
-    if len(view.segments) == 1:
-        return view.segments[0].ids(rows)
-    starts = view.starts
-    integer = bool(view.segments) and view.segments[0].integer_ids
-    result = np.empty(rows.shape, dtype=np.int64 if integer else object)
-    which = np.searchsorted(starts, rows, side="right") - 1
-    for i in np.unique(which):
-        chosen = which == i
-        result[chosen] = view.segments[i].ids(rows[chosen] - starts[i])
-    return result

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from kukla.plan import Plan
 from kukla.precision import Precision
+from kukla.search.best import ids_of
 from kukla.search.certificate import Evidence, Promise
 from kukla.search.certify import certify
-from kukla.search.execute import execute, ids_of
+from kukla.search.execute import execute
 from kukla.search.lists import without_lists
 from kukla.search.native import Runners
 from kukla.search.result import SearchResult
@@ -52,7 +53,7 @@ def run(
         ``time.perf_counter()`` when the search began.
     """
     if plan.stages[0].precision is Precision.PQ4:
-        plan = without_lists(plan, view, masks, layout.nesting, renormalise=renormalise)
+        plan = without_lists(plan, k, view, masks, layout.nesting, renormalise=renormalise)
     found = execute(
         plan,
         queries,

@@ -2,7 +2,8 @@
 
 The catalog says which partition is in use, by number; numbers are never used twice. Lists are derived from
 the segments: where a file of lists is missing (a version without partitions wrote the segment, or it is
-small) the segment is scanned.
+small) the segment is scanned. A partition that an earlier version wrote, with one code a row, is not used:
+the index opens, and searches without lists.
 """
 
 from __future__ import annotations
@@ -83,9 +84,10 @@ class Partitions:
     def __init__(self, folder: Path, dim: int) -> None:
         self._folder, self._dim = folder, dim
         self._known: _Stored | None = None
+        self._earlier: int | None = None
 
     def of(self, connection: Connection) -> _Stored | None:
-        """The partition in use, as a connection sees it.
+        """The partition in use, as a connection sees it; ``None`` also where it is of an earlier version.
 
         Raises
         ------
@@ -93,16 +95,23 @@ class Partitions:
             Its file, every byte of which is checked.
         """
         number, in_use = _setting(connection)
-        if not in_use:
+        if not in_use or number == self._earlier:
             return None
         known = self._known
         if known is None or known.number != number:
             path = self._path(number)
-            verify_container(path)
             header, arrays = open_container(path)
+            if "order" in arrays and "short_order" not in arrays:
+                self._earlier = number
+                return None
+            verify_container(path)
             model = Partition.from_arrays(arrays, dim=self._dim, source=str(path))
             known = self._known = _Stored(number, path, model, header["identity"])
         return known
+
+    def is_of_earlier_version(self, connection: Connection) -> bool:
+        """Whether the catalog names a partition that only an earlier version can use."""
+        return _setting(connection)[1] and self.of(connection) is None
 
     @property
     def path(self) -> Path | None:

@@ -98,6 +98,7 @@ class View:
     """The segments of one committed state, and which of their rows are live (``None``: all).
 
     ``lists`` are those of each segment, ``None`` where there are none; ``partition`` is what made them.
+    ``earlier_lists``: there are lists, but of an earlier version of Kukla, and so they are not used.
     """
 
     segments: tuple[Segment, ...]
@@ -105,6 +106,7 @@ class View:
     count: int
     partition: Partition | None = None
     lists: tuple[SegmentLists | None, ...] = ()
+    earlier_lists: bool = False
 
     @property
     def starts(self) -> NDArray[np.int64]:
@@ -174,6 +176,7 @@ class Store:
             count=sum(segment.rows for segment in segments.values()) - len(deleted),
             partition=None if partition is None else partition.model,
             lists=tuple(None if partition is None else partition.lists(one) for one in segments.values()),
+            earlier_lists=self._partitions.is_of_earlier_version(connection),
         )
 
     def _open(self, number: int, rows: int) -> Segment:
@@ -279,11 +282,10 @@ class Store:
     ) -> None:
         """Cut all segments into the lists of a partition from now on; ``None``: into none."""
         with self._change() as connection:
-            view, before = self._now(connection), self._partitions.of(connection)
+            view = self._now(connection)
             if made is not None and not self.layout.cosine:
                 check_segments(view)
-            if before is not None:
-                self._unlisted += [before.path, *(before.lists_path(segment) for segment in view.segments)]
+            self._unlisted += self._partitions.files(connection, [one.path for one in view.segments])
             after = self._partitions.replace(connection, made)
             for number, segment in enumerate(view.segments):
                 if after is not None:
