@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from kukla import kernels
-from kukla.kernels.partition import BLOCK_ROWS, TAIL_LINES
+from kukla.kernels.partition import BLOCK_ROWS, RECORD_TAIL, at_least
 
 quick = settings(
     max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
@@ -20,73 +20,124 @@ quick = settings(
 GROUPS = (4, 8, 12, 32, 100, 128, 252, 256)
 
 
-# Scanning codes
+# Scoring codes
 
 
-def codes_and_tables(
-    blocks: int, groups: int, *, seed: int = 0, most: int = 127
+def blocks_and_tables(
+    blocks: int, groups: int, *, seed: int = 0
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     rng = np.random.default_rng(seed)
-    lines = groups // 2 + TAIL_LINES  # what comes after the codes must not matter
+    lines = groups // 2 + 1  # the last one are stretches
     codes = rng.integers(0, 256, (blocks, lines, BLOCK_ROWS), dtype=np.uint8)
-    return codes, rng.integers(0, most + 1, (groups, 16), dtype=np.uint8)
+    return codes, rng.integers(0, 128, (groups, 16), dtype=np.uint8)
 
 
 def sums_one_by_one(codes: NDArray[np.uint8], tables: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """A row's table entries, added: byte p has group 2p's code in its low half, 2p + 1's in its high half."""
-    total = np.zeros((len(codes), BLOCK_ROWS), dtype=np.int64)
+    """Table entries of rows ``(n, pairs or more)``: byte p has group 2p's code low, 2p + 1's code high."""
+    total = np.zeros(len(codes), dtype=np.int64)
     for pair in range(len(tables) // 2):
         total += tables[2 * pair].astype(np.int64)[codes[:, pair] & 15]
         total += tables[2 * pair + 1].astype(np.int64)[codes[:, pair] >> 4]
-    return total.reshape(-1)
+    return total
+
+
+def rows_of(blocks: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A row each: its code, then its stretch."""
+    return blocks.transpose(0, 2, 1).reshape(-1, blocks.shape[1])
 
 
 @pytest.mark.parametrize("groups", GROUPS)
 @pytest.mark.parametrize("blocks", [0, 1, 2, 70])
-def test_hits_are_the_rows_that_reach_the_least_sum(isa: str, groups: int, blocks: int) -> None:
-    codes, tables = codes_and_tables(blocks, groups)
-    sums = sums_one_by_one(codes, tables)
-    typical = int(np.median(sums)) if blocks else 100
-    for least in (0, 1, typical - 1, typical, typical + 1, int(sums.max(initial=0)), 65_535):
-        positions, found = kernels.nibble_hits(codes, tables, least)
-        expected = np.flatnonzero(sums >= least)
-        np.testing.assert_array_equal(positions, expected)
-        np.testing.assert_array_equal(found, sums[expected])
+@pytest.mark.parametrize(
+    ("base", "offset", "delta"),
+    [
+        (0.0, 0.0, 1.0),
+        (0.31, -0.17, 0.0013),
+        (-(2.0**126), 2.0**124, 2.0**124 / (127 * 256)),
+        (2.0**126, -(2.0**124), 0.0),
+        (1e-30, -1e-31, 1e-36),
+    ],
+)
+def test_short_scores_are_float32_in_one_order_of_operations(
+    isa: str, groups: int, blocks: int, base: float, offset: float, delta: float
+) -> None:
+    codes, tables = blocks_and_tables(blocks, groups)
+    rows, one = rows_of(codes), np.float32
+    sums = sums_one_by_one(rows, tables).astype(one)
+    residuals = (rows[:, -1].astype(one) * one(1 / 64)) * (one(offset) + one(delta) * sums)
+    found = kernels.nibble_scores(codes, tables, base, offset, delta)
+    assert found.dtype == one
+    assert np.isfinite(found).all()
+    np.testing.assert_array_equal(found, one(base) + residuals)
+
+
+def test_a_score_of_the_filling_is_that_of_its_list(isa: str) -> None:
+    """A stretch of zero: nothing of the offset is left."""
+    codes, tables = np.zeros((1, 5, BLOCK_ROWS), np.uint8), np.full((8, 16), 127, np.uint8)
+    np.testing.assert_array_equal(
+        kernels.nibble_scores(codes, tables, 0.5, -3.0, 0.01), np.full(BLOCK_ROWS, 0.5, np.float32)
+    )
+
+
+@pytest.mark.parametrize("groups", GROUPS)
+@pytest.mark.parametrize("count", [0, 1, 31, 32, 33, 200])
+def test_sums_of_records_whatever_their_number_and_width(isa: str, groups: int, count: int) -> None:
+    """The last two bytes of a record are not of its code."""
+    rng = np.random.default_rng(groups + count)
+    records = rng.integers(0, 256, (count, groups // 2 + RECORD_TAIL), dtype=np.uint8)
+    tables = rng.integers(0, 128, (groups, 16), dtype=np.uint8)
+    found = kernels.nibble_sums(records, tables)
+    assert found.dtype == np.uint16
+    np.testing.assert_array_equal(found, sums_one_by_one(records, tables))
+    records[:, -RECORD_TAIL:] ^= 0xFF
+    np.testing.assert_array_equal(kernels.nibble_sums(records, tables), found)
 
 
 def test_the_largest_sum_does_not_overflow(isa: str) -> None:
-    codes, _ = codes_and_tables(2, 256)
     tables = np.full((256, 16), 127, dtype=np.uint8)
-    for least, hits in ((0, 64), (32_511, 64), (32_512, 64), (32_513, 0), (32_768, 0), (65_535, 0)):
-        positions, sums = kernels.nibble_hits(codes, tables, least)
-        assert len(positions) == hits
-        assert (sums == 32_512).all()
+    codes = np.full((2, 129, BLOCK_ROWS), 64, dtype=np.uint8)
+    assert (kernels.nibble_scores(codes, tables, 0.0, 0.0, 1.0) == 256 * 127).all()
+    assert (kernels.nibble_sums(np.zeros((40, 130), np.uint8), tables) == 256 * 127).all()
 
 
 def test_every_group_and_every_row_counts_once(isa: str) -> None:
     """One table entry is not zero: of one group, for one codeword; one row has it."""
     for group in range(12):
+        tables = np.zeros((12, 16), dtype=np.uint8)
+        tables[group, 7] = 9
         for row in (0, 1, 15, 16, 30, 31, 32, 63):
-            codes = np.full((2, 6 + TAIL_LINES, BLOCK_ROWS), 0x77, dtype=np.uint8)
-            codes[:, :6] = 0
+            codes = np.zeros((2, 7, BLOCK_ROWS), dtype=np.uint8)
+            codes[:, 6] = 64
             codes[row // 32, group // 2, row % 32] = 7 << 4 * (group % 2)
-            tables = np.zeros((12, 16), dtype=np.uint8)
-            tables[group, 7] = 9
-            positions, sums = kernels.nibble_hits(codes, tables, 1)
-            assert (positions.tolist(), sums.tolist()) == ([row], [9])
+            expected = np.where(np.arange(64) == row, 9, 0)
+            found = kernels.nibble_scores(codes, tables, 0.0, 0.0, 1.0)
+            assert found.tolist() == expected.tolist()
+            records = np.concatenate([rows_of(codes), np.full((64, 1), 0x77, np.uint8)], axis=1)
+            assert kernels.nibble_sums(records, tables).tolist() == expected.tolist()
 
 
 @quick
 @given(data=st.data(), groups=st.integers(1, 16).map(lambda n: 4 * n), blocks=st.integers(0, 5))
-def test_hits_are_those_of_numpy(isa: str, data: Any, groups: int, blocks: int) -> None:
-    codes = data.draw(hnp.arrays(np.uint8, (blocks, groups // 2 + TAIL_LINES, BLOCK_ROWS)))
+def test_whatever_codes_tables_and_stretches_are(isa: str, data: Any, groups: int, blocks: int) -> None:
+    codes = data.draw(hnp.arrays(np.uint8, (blocks, groups // 2 + 1, BLOCK_ROWS)))
     values = st.sampled_from([0, 1, 63, 64, 126, 127])
     tables = data.draw(hnp.arrays(np.uint8, (groups, 16), elements=values))
-    sums = sums_one_by_one(codes, tables)
-    least = data.draw(st.sampled_from([0, *sums.tolist(), 65_535]))
-    positions, found = kernels.nibble_hits(codes, tables, least)
-    np.testing.assert_array_equal(positions, np.flatnonzero(sums >= least))
-    np.testing.assert_array_equal(found, sums[positions])
+    numbers = st.floats(-1e6, 1e6, width=32)
+    base, offset, delta = data.draw(numbers), data.draw(numbers), data.draw(numbers)
+    found = kernels.nibble_scores(codes, tables, base, offset, delta)
+    records = np.concatenate([rows_of(codes), np.zeros((32 * blocks, 1), np.uint8)], axis=1)
+    sums = kernels.nibble_sums(records, tables)
+    with kernels.use("numpy"):
+        np.testing.assert_array_equal(found, kernels.nibble_scores(codes, tables, base, offset, delta))
+        np.testing.assert_array_equal(sums, kernels.nibble_sums(records, tables))
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 8, 15, 16, 17, 33, 1000])
+def test_where_scores_are_at_least(isa: str, count: int) -> None:
+    values = np.random.default_rng(count).integers(-3, 4, count).astype(np.float32) / 2
+    for least in (-10.0, -0.5, 0.0, 1.0, 10.0):
+        expected = np.flatnonzero(values >= least)
+        assert at_least(values, least).tolist() == expected.tolist()
 
 
 # Making codes
@@ -195,18 +246,24 @@ def test_stretches_are_exact_where_numbers_are(isa: str) -> None:
 
 @pytest.mark.skipif(kernels.available() == ("numpy",), reason="no native kernels here")
 def test_arrays_that_do_not_fit_are_refused_before_they_are_read() -> None:
-    codes, tables = codes_and_tables(1, 8)
+    codes, tables = blocks_and_tables(1, 8)
+    records = np.zeros((3, 6), np.uint8)
+    pair = codes[:1, :2, :2].reshape(2, 2)
     four, eight = np.ones((2, 4), np.float32), np.ones((2, 8), np.float32)
     books, halves = np.ones((4, 16), np.float32), np.ones((4, 16), np.float32)
     ends = ends_of([1] * 4)
     for wrong in (
-        lambda: kernels.nibble_hits(codes[:, 1:].copy(), tables[:6], 0),  # an odd number of pairs
-        lambda: kernels.nibble_hits(codes, tables[:4], 0),
-        lambda: kernels.nibble_hits(codes[:, :, :16].copy(), tables, 0),
+        lambda: kernels.nibble_scores(
+            codes[:, 1:].copy(), tables[:6], 0.0, 0.0, 1.0
+        ),  # an odd number of pairs
+        lambda: kernels.nibble_scores(codes, tables[:4], 0.0, 0.0, 1.0),
+        lambda: kernels.nibble_scores(codes[:, :, :16].copy(), tables, 0.0, 0.0, 1.0),
+        lambda: kernels.nibble_sums(records[:, 1:].copy(), tables),
+        lambda: kernels.nibble_sums(records, tables[:4]),
         lambda: kernels.nibble_codes(eight, ends, np.ones((8, 16), np.float32), halves),
         lambda: kernels.nibble_codes(four, ends[::-1].copy(), books, halves),
-        lambda: kernels.nibble_stretches(four, codes[0, :1, :2].copy(), ends, books),
-        lambda: kernels.nibble_stretches(eight, codes[0, :2, :2].copy(), ends, books),
+        lambda: kernels.nibble_stretches(four, pair[:1].copy(), ends, books),
+        lambda: kernels.nibble_stretches(eight, pair.copy(), ends, books),
     ):
         with pytest.raises(ValueError, match=r"do not match|reshape"):
             wrong()

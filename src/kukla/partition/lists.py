@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kukla.errors import ForeignFileError
-from kukla.kernels.partition import BLOCK_ROWS
-from kukla.partition.model import RECORD_TAIL, Partition
+from kukla.kernels.partition import BLOCK_ROWS, RECORD_TAIL
+from kukla.partition.model import Partition
 from kukla.progress import Progress
 from kukla.storage.container import Section, open_container, write_container
 

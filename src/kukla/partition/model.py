@@ -33,16 +33,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kukla.errors import ForeignFileError
+from kukla.kernels.partition import RECORD_TAIL
 from kukla.partition.codebooks import Codebook, check_arrays
 from kukla.partition.k_means import Nearest
 
-__all__ = ["HEAD_DIMS", "RECORD_TAIL", "SHORTLIST", "Partition"]
+__all__ = ["HEAD_DIMS", "SHORTLIST", "Partition"]
 
 SHORTLIST = 20
 """So many rows are scored by their long codes for each row that a stage keeps."""
-
-RECORD_TAIL = 2
-"""Bytes of a record after the long code: its stretch, and a zero."""
 
 HEAD_DIMS = 128
 """So many dims of the centroids decide which centroids are looked at as a whole."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from kukla.kernels.partition import RECORD_TAIL
 from kukla.partition.codebooks import Codebook
 from kukla.partition.k_means import Nearest, k_means, means
-from kukla.partition.model import NEAR_DIMS, RECORD_TAIL, Partition
+from kukla.partition.model import NEAR_DIMS, Partition
 from kukla.progress import Progress
 
 __all__ = ["train_partition"]

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from kukla import kernels
 from kukla.cost import bytes_before, bytes_per_row, bytes_per_survivor, survivors
 from kukla.errors import ChecksumError
-from kukla.kernels.partition import STRETCH_STEPS
+from kukla.kernels.partition import RECORD_TAIL, STRETCH_STEPS
 from kukla.nesting import Nesting
-from kukla.partition.model import RECORD_TAIL, SHORTLIST
+from kukla.partition.model import SHORTLIST
 from kukla.partition.probe import Probe
 from kukla.plan import Plan, Stage
 from kukla.precision import Precision
