@@ -29,6 +29,6 @@ def rows() -> NDArray[np.float32]:
 
 @pytest.fixture(scope="session")
 def partition(rows: NDArray[np.float32]) -> Partition:
-    """Of 30 lists, codes of 10 bytes."""
+    """Of 30 lists, short codes of 4 bytes and records of 20."""
     with kernels.use(kernels.available()[0]):
-        return train_partition(rows, lists=30, code_bytes=10)
+        return train_partition(rows, lists=30, code_bytes=20)

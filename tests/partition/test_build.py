@@ -33,7 +33,7 @@ def test_by_default_there_are_four_times_the_square_root_of_lists(folder: Path) 
         assert partition is not None
         assert partition.lists == default_lists(1100) == 133
         # Groups of one dim each are as many as codes of 64 bytes can use here.
-        assert partition.code_bytes == DIM // 2
+        assert (partition.short_bytes, partition.code_bytes) == (DIM // 2, DIM // 2 + 2)
     assert steps[-1] == (1, 1)
 
 
@@ -44,9 +44,9 @@ def test_by_default_there_are_four_times_the_square_root_of_lists(folder: Path) 
         ({"lists": -1}, "lists must be an integer from 0 to"),
         ({"lists": 2.5}, "lists must be an integer"),
         ({"lists": 1 << 21}, "lists must be an integer from 0 to"),
-        ({"code_bytes": 0}, "code_bytes must be an integer from 1 to 128"),
-        ({"code_bytes": 130}, "code_bytes must be an integer from 1 to 128"),
-        ({"code_bytes": 7}, "code_bytes must be even, got 7"),
+        ({"code_bytes": 6}, "code_bytes must be an integer from 8 to 128"),
+        ({"code_bytes": 130}, "code_bytes must be an integer from 8 to 128"),
+        ({"code_bytes": 9}, "code_bytes must be even, got 9"),
         ({"seed": -1}, "seed must be an integer"),
         ({"threads": 0}, "threads must be an integer from 1"),
         ({"queries": np.ones((3, 5))}, "5"),
@@ -131,7 +131,7 @@ def test_queries_may_be_many_few_or_none(folder: Path) -> None:
     with Index.open(folder) as index:
         prints = []
         for queries in (None, np.empty((0, DIM)), clustered(1, DIM, seed=2), clustered(50, DIM, seed=2)):
-            index.partition(20, queries=queries, code_bytes=4)
+            index.partition(20, queries=queries, code_bytes=8)
             partition = index._opened.store.current().partition
             assert partition is not None
             prints.append(partition.fingerprint)

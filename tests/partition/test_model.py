@@ -14,8 +14,8 @@ from tests.partition.samples import clustered
 from kukla import kernels
 from kukla.errors import ForeignFileError
 from kukla.partition import Partition, train_partition
-from kukla.partition.codebooks import train_codebooks, weighted_codewords
-from kukla.partition.probe import Probe
+from kukla.partition.codebooks import Codebook, train_codebooks, weighted_codewords
+from kukla.partition.probe import Probe, Tables
 
 Rows = NDArray[np.float32]
 
@@ -32,46 +32,88 @@ def test_codes_stand_for_rows_better_than_centroids_do(partition: Partition, row
     fresh = clustered(300, rows.shape[1], seed=1)
     fresh /= np.linalg.norm(fresh, axis=1, keepdims=True)
     lists = partition.assign(fresh)
-    codes, stretches = partition.encode(fresh, lists, threads=2)
-    assert (codes.dtype, codes.shape) == (np.uint8, (300, 10))
-    coarse = np.square(fresh - partition.centroids[lists]).sum()
-    fine = np.square(fresh - partition.decode(codes, lists)).sum()
-    assert fine < 0.6 * coarse
-    one, stretch = partition.encode(fresh[5:6], lists[5:6])
-    np.testing.assert_array_equal(one, codes[5:6])
-    np.testing.assert_array_equal(stretch, stretches[5:6])
+    short, short_stretches, long, long_stretches = partition.encode(fresh, lists, threads=2)
+    assert (short.dtype, short.shape, short_stretches.shape) == (np.uint8, (300, 4), (300,))
+    assert (long.dtype, long.shape, long_stretches.shape) == (np.uint8, (300, 18), (300,))
+    residuals = fresh - partition.centroids[lists]
+    left = [
+        float(np.square(residuals - book.decode(codes, 40)).sum())
+        for book, codes in ((partition.short, short), (partition.long, long))
+    ]
+    assert left[1] < 0.5 * left[0] < 0.5 * 0.9 * np.square(residuals).sum()
+    for one, all_of_them in zip(
+        partition.encode(fresh[5:6], lists[5:6]), (short, short_stretches, long, long_stretches), strict=True
+    ):
+        np.testing.assert_array_equal(one, all_of_them[5:6])
     # Codewords are means, and so shorter than what they stand for: most rows are stretched.
-    assert (stretches >= 64).mean() > 0.9
+    assert (short_stretches >= 64).mean() > 0.9
+    assert (long_stretches >= 64).mean() > 0.8
+
+
+def test_both_codes_are_of_the_same_residuals(partition: Partition, rows: Rows) -> None:
+    lists = partition.assign(rows[:50])
+    residuals = rows[:50] - partition.centroids[lists]
+    made = partition.encode(rows[:50], lists)
+    expected = (*partition.short.encode(residuals), *partition.long.encode(residuals, threads=3))
+    for one, other in zip(made, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_more_bytes_leave_less(rows: Rows) -> None:
     left = []
-    for code_bytes in (2, 6, 20):
+    for code_bytes, short_bytes in ((8, 2), (12, 2), (22, 4)):
         made = train_partition(rows, lists=20, code_bytes=code_bytes)
-        assert made.code_bytes == code_bytes
+        assert (made.short_bytes, made.code_bytes) == (short_bytes, code_bytes)
         lists = made.assign(rows)
-        left.append(float(np.square(rows - made.decode(made.encode(rows, lists)[0], lists)).sum()))
-    assert left[0] > 1.3 * left[1] > 1.6 * left[2]
+        residuals = rows - made.centroids[lists]
+        long = made.encode(rows, lists)[2]
+        left.append(float(np.square(residuals - made.long.decode(long, 40)).sum()))
+    assert left[0] > 1.2 * left[1] > 1.4 * left[2], left
+
+
+@pytest.mark.parametrize(
+    ("dim", "asked", "short_bytes", "code_bytes"),
+    [
+        (300, 8, 2, 8),
+        (300, 64, 16, 64),
+        (300, 66, 16, 66),
+        (300, 128, 32, 128),
+        (40, 64, 16, 22),  # a group has a dim at least
+        (8, 64, 4, 6),
+    ],
+)
+def test_a_record_takes_what_is_asked_and_a_short_code_a_quarter(
+    dim: int, asked: int, short_bytes: int, code_bytes: int
+) -> None:
+    made = train_partition(clustered(300, dim), lists=3, code_bytes=asked)
+    assert (made.short_bytes, made.code_bytes) == (short_bytes, code_bytes)
+    assert made.short.groups == 2 * short_bytes
+    assert made.long.groups == 2 * (code_bytes - 2)  # its stretch, and a zero
+    codes = made.encode(clustered(5, dim, seed=1), np.zeros(5, np.int64))
+    assert [part.shape[1:] for part in codes] == [(short_bytes,), (), (code_bytes - 2,), ()]
 
 
 def test_queries_say_which_dims_matter(rows: Rows) -> None:
     queries = np.zeros((5, rows.shape[1]), np.float32)
     queries[:, 30:] = 1
-    made = train_partition(rows, lists=10, code_bytes=4, queries=queries)
-    assert {*made.order[:4].tolist()} <= {*range(30, 40)}
-    other = train_partition(rows, lists=10, code_bytes=4)
-    assert 0 in other.order[:4].tolist()
+    made = train_partition(rows, lists=10, code_bytes=8, queries=queries)
+    other = train_partition(rows, lists=10, code_bytes=8)
+    for book, usual in ((made.short, other.short), (made.long, other.long)):
+        assert {*book.order[:4].tolist()} <= {*range(30, 40)}
+        assert 0 in usual.order[:4].tolist()
 
 
 def test_the_same_seed_gives_the_same_partition(rows: Rows, partition: Partition) -> None:
-    again = train_partition(rows, lists=30, code_bytes=10)
+    again = train_partition(rows, lists=30, code_bytes=20)
     assert again.fingerprint == partition.fingerprint
-    assert train_partition(rows, lists=30, code_bytes=10, seed=1).fingerprint != partition.fingerprint
+    assert train_partition(rows, lists=30, code_bytes=20, seed=1).fingerprint != partition.fingerprint
     assert len(partition.fingerprint) == 8
 
 
 def test_sizes(partition: Partition) -> None:
-    assert (partition.lists, partition.dim, partition.groups, partition.code_bytes) == (30, 40, 20, 10)
+    assert (partition.lists, partition.dim) == (30, 40)
+    assert (partition.short_bytes, partition.short.groups, partition.short.code_bytes) == (4, 8, 4)
+    assert (partition.code_bytes, partition.long.groups, partition.long.code_bytes) == (20, 36, 18)
     assert partition.centroid_bytes == 30 * 40 + 30 * 4 + 30 * 4
     # Heads are all 40 dims here, so that there are no tails to look at.
     assert partition.choosing_bytes(1) == partition.choosing_bytes(None) == 30 * 40 + 8 * 30
@@ -100,15 +142,16 @@ def test_the_estimate_is_the_score_of_what_the_codes_stand_for(partition: Partit
     assert sorted(probe.lists.tolist()) == list(range(30))
     np.testing.assert_allclose(probe.scores, partition.centroids[probe.lists] @ query, atol=2e-3)
     lists = partition.assign(rows[:200])
-    codes, _ = partition.encode(rows[:200], lists)
-    nibbles = np.stack([codes & 15, codes >> 4], axis=2).reshape(200, -1)
-    sums = probe.tables[np.arange(partition.groups), nibbles].astype(int).sum(axis=1)
-    base = np.empty(30)
-    base[probe.lists] = probe.scores
-    estimates = base[lists] + probe.offset + probe.delta * sums
-    exact = partition.decode(codes, lists) @ query
-    # Each of the groups is off by half a step at most.
-    np.testing.assert_allclose(estimates, exact, atol=0.5 * probe.delta * partition.groups + 2e-3)
+    short, _, long, _ = partition.encode(rows[:200], lists)
+    for book, tables, codes in ((partition.short, probe.short, short), (partition.long, probe.long, long)):
+        assert tables.entries[::2].max() + tables.entries[1::2].max() <= 255  # in a byte
+        nibbles = np.stack([codes & 15, codes >> 4], axis=2).reshape(200, -1)
+        sums = tables.entries[np.arange(book.groups), nibbles].astype(int).sum(axis=1)
+        exact = book.decode(codes, 40) @ query
+        # Each of the groups is off by half a step at most.
+        np.testing.assert_allclose(
+            tables.offset + tables.delta * sums, exact, atol=0.5 * tables.delta * book.groups + 1e-5
+        )
 
 
 def test_lists_come_in_the_order_of_their_promise(rows: Rows) -> None:
@@ -128,19 +171,43 @@ def test_lists_come_in_the_order_of_their_promise(rows: Rows) -> None:
 @pytest.mark.parametrize("factor", [0.0, 1e-44, 1e-38])
 def test_queries_without_use_for_tables_are_scored_by_centroids(partition: Partition, factor: float) -> None:
     probe = Probe.of(partition, clustered(1, partition.dim)[0] * np.float32(factor), 4)
-    assert not probe.tables.any()
-    assert probe.delta == 0
-    assert np.isfinite(probe.offset)
+    for tables in (probe.short, probe.long):
+        assert not tables.entries.any()
+        assert tables.delta == 0
+        assert np.isfinite(tables.offset)
     assert sorted(probe.lists.tolist()) == list(range(partition.lists))
 
 
-def test_tables_beyond_float32_are_not_used(partition: Partition) -> None:
+def scaled(book: Codebook, factor: float) -> Codebook:
+    with np.errstate(over="ignore"):
+        return replace(book, books=book.books * np.float32(factor))
+
+
+@pytest.mark.parametrize("size", [1e30, -1e30, 1e38])
+def test_tables_beyond_float32_are_not_used(partition: Partition, size: float) -> None:
+    query = clustered(1, partition.dim)[0] * np.float32(1e30)
+    for book in (partition.short, partition.long):
+        tables = Tables.of(scaled(book, size), query)
+        assert (tables.entries.any(), tables.offset, tables.delta) == (False, 0.0, 0.0)
+
+
+def test_what_usable_tables_add_up_to_is_a_float32(partition: Partition) -> None:
+    """The limit is 2^124, of a sum of entries and of the offset: stretched, and beside a list's score."""
     query = clustered(1, partition.dim)[0]
-    for size in (1e30, -1e30):
-        probe = Probe.of(
-            replace(partition, books=partition.books * np.float32(size)), query * np.float32(1e30), 4
-        )
-        assert (probe.tables.any(), probe.offset, probe.delta) == (False, 0.0, 0.0)
+    for book in (partition.short, partition.long):
+        one = Tables.of(book, query)
+        most = max(one.delta * 127 * book.groups, -one.offset)
+        below = Tables.of(scaled(book, 2.0**124 / most * 0.999), query)
+        np.testing.assert_array_equal(below.entries, one.entries)
+        assert -(2.0**124) <= below.offset < 0 < below.delta
+        above = Tables.of(scaled(book, 2.0**124 / most * 1.001), query)
+        assert (above.entries.any(), above.delta) == (False, 0.0)
+        ends = np.zeros((1, book.code_bytes + 1, 32), np.uint8)
+        ends[0, -1] = 255
+        for base in (-(2.0**126), 2.0**126):
+            for entries in (np.zeros_like(one.entries), np.full_like(one.entries, 127)):
+                scores = kernels.nibble_scores(ends, entries, base, below.offset, below.delta)
+                assert np.isfinite(scores).all()
 
 
 # Files
@@ -154,20 +221,22 @@ def test_what_is_written_comes_back(partition: Partition) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        lambda a: a.pop("books"),
+        lambda a: a.pop("long_books"),
+        lambda a: a.pop("short_order"),
         lambda a: a.update(codes=a["codes"][:, :-1]),
         lambda a: a.update(codes=a["codes"][:0]),
         lambda a: a.update(codes=a["codes"].astype(np.int16)),
+        lambda a: a.update(codes=np.array(1, np.int8)),
         lambda a: a.update(scales=a["scales"][:-1]),
         lambda a: a.update(routes=np.full_like(a["routes"], np.nan)),
-        lambda a: a.update(ends=a["ends"][:-1]),
-        lambda a: a.update(ends=a["ends"][::-1].copy()),
-        lambda a: a.update(ends=np.array([2, 2, 3, a["ends"][-1]], dtype=np.uint64)),
-        lambda a: a.update(ends=np.array([], dtype=np.uint64)),
-        lambda a: a.update(order=a["order"] + np.uint64(40)),
-        lambda a: a.update(order=np.zeros_like(a["order"])),
-        lambda a: a.update(books=a["books"][:, :8]),
-        lambda a: a.update(weights=a["weights"] * np.float32(np.inf)),
+        lambda a: a.update(short_ends=a["short_ends"][:-1]),
+        lambda a: a.update(short_ends=a["short_ends"][::-1].copy()),
+        lambda a: a.update(long_ends=np.array([2, 2, 3, a["long_ends"][-1]], dtype=np.uint64)),
+        lambda a: a.update(long_ends=np.array([], dtype=np.uint64)),
+        lambda a: a.update(short_order=a["short_order"] + np.uint64(40)),
+        lambda a: a.update(long_order=np.zeros_like(a["long_order"])),
+        lambda a: a.update(short_books=a["short_books"][:, :8]),
+        lambda a: a.update(long_weights=a["long_weights"] * np.float32(np.inf)),
     ],
 )  # fmt: skip
 def test_arrays_of_another_index_are_foreign(

@@ -11,7 +11,6 @@ import pytest
 from numpy.typing import NDArray
 
 from kukla.errors import ForeignFileError
-from kukla.kernels.partition import TAIL_LINES
 from kukla.partition import Partition
 from kukla.partition import lists as module
 from kukla.partition.lists import SegmentLists, lists_path, write_lists
@@ -25,9 +24,9 @@ def path(tmp_path: Path) -> Path:
     return lists_path(tmp_path / "00000042.seg", 3)
 
 
-def codes_of(found: SegmentLists, number: int) -> NDArray[np.uint8]:
-    """The codes of one list, a row each."""
-    blocks = found.blocks_of(number)[:, :-TAIL_LINES]
+def shorts_of(found: SegmentLists, number: int) -> NDArray[np.uint8]:
+    """The short codes of one list and their stretches, a row each."""
+    blocks = found.blocks_of(number)
     count = int(found.offsets[number + 1] - found.offsets[number])
     flat = blocks.transpose(0, 2, 1).reshape(-1, blocks.shape[1])
     assert not flat[count:].any(), "the filling is zero"
@@ -48,23 +47,27 @@ def test_every_row_is_in_its_list_with_its_code(
     found = SegmentLists(path, partition, len(rows))
     assert found.coded
     assert found.bytes == size
-    assert len(found.rows) == 0  # they are beside the codes
+    assert (found.shorts.shape[1:], found.longs.shape) == ((4 + 1, 32), (1500, 20))
     lists = partition.assign(rows)
-    codes, stretches = partition.encode(rows, lists)
+    short, short_stretches, long, long_stretches = partition.encode(rows, lists)
     for number in range(partition.lists):
         members = np.flatnonzero(lists == number)  # ascending: the order of ties
         np.testing.assert_array_equal(found.rows_of(number), members)
-        np.testing.assert_array_equal(codes_of(found, number), codes[members])
-        np.testing.assert_array_equal(found.stretches_of(number), stretches[members])
-        last = found.blocks_of(number)[:, -1]
-        assert (last[:, 0] == stretches[members].max(initial=0)).all()
-        assert not last[:, 1:].any()
+        shorts = shorts_of(found, number)
+        np.testing.assert_array_equal(shorts[:, :-1], short[members])
+        np.testing.assert_array_equal(shorts[:, -1], short_stretches[members])
+    # Records are in the order of rows.
+    assert sorted(found.rows.tolist()) == list(range(1500))
+    np.testing.assert_array_equal(found.longs[:, :-2], long[found.rows])
+    np.testing.assert_array_equal(found.longs[:, -2], long_stretches[found.rows])
+    assert not found.longs[:, -1].any()
 
 
 def test_short_lists_have_no_codes(partition: Partition, rows: Rows, path: Path) -> None:
     write_lists(path, partition, rows[:239])  # one row short of eight a list
     found = SegmentLists(path, partition, 239)
-    assert (found.coded, len(found.blocks), found.codes.shape) == (False, 0, (0, 16, 32))
+    assert (found.coded, len(found.blocks)) == (False, 0)
+    assert (found.shorts.shape, found.longs.shape) == ((0, 5, 32), (0, 20))
     assert sorted(found.rows.tolist()) == list(range(239))
     write_lists(path, partition, rows[:240])
     assert SegmentLists(path, partition, 240).coded
@@ -85,7 +88,8 @@ Change = Callable[[dict[str, Any]], object]
     "change",
     [
         lambda a: a.pop("rows"),
-        lambda a: a.pop("codes"),
+        lambda a: a.pop("shorts"),
+        lambda a: a.pop("longs"),
         lambda a: a.update(offsets=a["offsets"][:-1]),
         lambda a: a.update(offsets=a["offsets"].astype("<i8")),
         lambda a: a.update(offsets=a["offsets"] + np.uint64(1)),
@@ -98,10 +102,15 @@ Change = Callable[[dict[str, Any]], object]
         lambda a: a.update(blocks=a["blocks"] + np.uint64(1)),
         lambda a: a.update(blocks=np.empty(0, "<u8")),
         lambda a: a.update(blocks=np.minimum(a["blocks"], 3)),
-        lambda a: a.update(codes=a["codes"][:-1]),
-        lambda a: a.update(codes=a["codes"][:, :8]),
-        lambda a: a.update(codes=a["codes"][:, :, :16]),
-        lambda a: a.update(codes=a["codes"].astype("|i1")),
+        lambda a: a.update(shorts=a["shorts"][:-1]),
+        lambda a: a.update(shorts=a["shorts"][:, :4]),
+        lambda a: a.update(shorts=a["shorts"][:, :, :16]),
+        lambda a: a.update(shorts=a["shorts"].astype("|i1")),
+        lambda a: a.update(shorts=a["shorts"][:0]),
+        lambda a: a.update(longs=a["longs"][:-1]),
+        lambda a: a.update(longs=a["longs"][:0]),
+        lambda a: a.update(longs=a["longs"][:, :-2]),
+        lambda a: a.update(longs=a["longs"].astype("|i1")),
     ],
 )  # fmt: skip
 def test_lists_of_another_partition_or_segment_are_foreign(

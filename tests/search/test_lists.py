@@ -12,9 +12,12 @@ import pytest
 from numpy.typing import NDArray
 from tests.partition.samples import clustered, reports, same_everywhere, three_segments
 
-from kukla import Index, Plan, kernels
+from kukla import Index, Plan, Stage, kernels
 from kukla.errors import PlanError
+from kukla.partition.model import SHORTLIST
+from kukla.partition.probe import Probe
 from kukla.search import run as run_module
+from kukla.search.lists import scan_lists
 
 native = pytest.mark.skipif(kernels.available() == ("numpy",), reason="no native kernels here")
 DIM = 48
@@ -291,7 +294,9 @@ def test_reports_count_what_was_read(tmp_path: Path, isa: str) -> None:
         assert [one.bytes_read for one in found.stages] == [3 * one.bytes_read for one in cost.stages]
         partition = index._opened.store.current().partition
         assert partition is not None
-        assert found.stages[0].bytes_read == 3 * (1200 * (16 + 6) + partition.choosing_bytes(1))
+        assert (partition.short_bytes, partition.code_bytes) == (4, 16)
+        rows = 1200 * (4 + 1) + SHORTLIST * 50 * (16 + 4)
+        assert found.stages[0].bytes_read == 3 * (rows + partition.choosing_bytes(1))
 
 
 def test_a_filter_or_deletions_are_not_counted(
@@ -317,6 +322,104 @@ def test_a_selective_filter_goes_without_lists(mixed: Index, queries: NDArray[np
     assert str(alone.plan) == "48:float32"
     many = mixed.search(queries, 5, plan="48:pq4/4@50 > 48:float32", filter={"n": {"$lt": 90}})
     assert str(many.plan) == "48:pq4/4@50 > 48:float32"
+
+
+# Two codes a row
+
+
+@pytest.fixture(scope="module")
+def coded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
+    """3,090 documents in three segments with codes; every vector is there thrice, once in each."""
+    rows, order = clustered(1030, DIM), np.random.default_rng(6).permutation(3090)
+    with (
+        kernels.use(kernels.available()[0]),
+        Index.create(tmp_path_factory.mktemp("coded") / "index", dim=DIM, metric="ip") as index,
+    ):
+        for part in np.split(order, 3):
+            index.add(rows, ids=part.tolist(), metadata=[{"n": int(i) % 100} for i in part])
+        index.partition(40, code_bytes=16)
+        assert [one is not None and one.coded for one in index._opened.store.current().lists] == [True] * 3
+        yield index
+
+
+def brute_force(index: Index, query: NDArray[np.float32], probes: int) -> tuple[NDArray[Any], ...]:
+    """Of all rows of the nearest lists their numbers, ids, short scores and long scores, row after row."""
+    view, one = index._opened.store.current(), np.float32
+    assert view.partition is not None
+    probe = Probe.of(view.partition, query, probes)
+    found = []
+    for segment, lists, start in zip(view.segments, view.lists, view.starts, strict=False):
+        assert lists is not None
+        for number, score in zip(probe.lists[:probes].tolist(), probe.scores[:probes].tolist(), strict=True):
+            blocks = lists.blocks_of(number).transpose(0, 2, 1).reshape(-1, view.partition.short_bytes + 1)
+            for place, record in enumerate(range(int(lists.offsets[number]), int(lists.offsets[number + 1]))):
+                row, tables, long = int(lists.rows[record]), probe.short, lists.longs[record]
+                total = one(sum_of(blocks[place, :-1], tables.entries))
+                inside = one(tables.offset) + one(tables.delta) * total
+                short = one(score) + one(blocks[place, -1]) * one(1 / 64) * inside
+                tables = probe.long
+                residual = tables.offset + tables.delta * sum_of(long[:-2], tables.entries)
+                (id_,) = segment.ids(np.array([row]))
+                found.append((row + int(start), id_, short, one(score + long[-2] / 64 * residual)))
+    return tuple(map(np.array, zip(*found, strict=True)))
+
+
+def sum_of(code: NDArray[np.uint8], entries: NDArray[np.uint8]) -> int:
+    return sum(
+        int(entries[2 * p, byte & 15]) + int(entries[2 * p + 1, byte >> 4])
+        for p, byte in enumerate(code.tolist())
+    )
+
+
+def test_the_best_by_short_codes_are_scored_by_their_long_codes(coded: Index) -> None:
+    """So many for each row that the stage keeps: of three equal ones at the end, those of the first ids."""
+    view, query = coded._opened.store.current(), clustered(1, DIM, seed=8)[0]
+    rows, ids, short, long = brute_force(coded, query, 10)
+    best = np.lexsort((ids, -short))
+    for keep in (1, 3):
+        chosen = best[: SHORTLIST * keep]
+        found, scores, scored = scan_lists(
+            Stage.parse(f"48:pq4/10@{keep}"), query[None], view, view.live, keep
+        )
+        assert scored == len(rows)
+        assert {*found[0].tolist()} == {*rows[chosen].tolist()}
+        expected = dict(zip(rows.tolist(), long.tolist(), strict=True))
+        assert scores[0].tolist() == [expected[row] for row in found[0].tolist()]
+        kept = chosen[np.lexsort((ids[chosen], -long[chosen]))][:keep]
+        answer = coded.search(query, keep, plan="48:pq4/10")
+        assert answer.ids[0].tolist() == ids[kept].tolist()
+        assert answer.scores[0].tolist() == long[kept].tolist()
+    assert short[best[SHORTLIST - 1]] == short[best[SHORTLIST]]
+
+
+@native
+@pytest.mark.parametrize("most", [100, 50, 3])
+def test_survivors_are_the_same_everywhere(coded: Index, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few of them, of threes that are equal: alone and in batches, under filters, with threads."""
+    everywhere(monkeypatch)
+    asked = clustered(40, DIM, seed=4)
+    for plan in ("48:pq4/10", "48:pq4/3@7 > 48:float32", "48:pq4@2 > 48:int8"):
+        for k, part in ((1, asked[:1]), (2, asked[:20]), (7, asked[:3])):
+            one = same_everywhere(coded, part, k, plan, filter={"n": {"$lt": most}})
+            again = coded.search(part, k, plan=plan, threads=3, filter={"n": {"$lt": most}})
+            np.testing.assert_array_equal(again.ids, one.ids)
+            np.testing.assert_array_equal(again.scores, one.scores)
+
+
+def test_long_codes_find_what_short_ones_do_not(coded: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The shortlist is as good as if all rows were scored by long codes, nearly; short codes are not."""
+    asked = clustered(100, DIM, seed=12)
+    exact = [{*line} for line in coded.search(asked, 10, plan="48:float32").ids.tolist()]
+
+    def recall(times: int) -> float:
+        with monkeypatch.context() as patch, kernels.use("numpy"):
+            patch.setattr("kukla.search.lists.SHORTLIST", times)
+            found = coded.search(asked, 10, plan="48:pq4").ids.tolist()
+        return float(np.mean([len({*a} & b) / 10 for a, b in zip(found, exact, strict=True)]))
+
+    short, usual, everything = recall(1), recall(SHORTLIST), recall(10_000)
+    assert short < usual - 0.1
+    assert abs(usual - everything) < 0.02
 
 
 # Where there are no lists

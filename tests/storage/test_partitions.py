@@ -23,7 +23,6 @@ from kukla.errors import (
     TruncatedFileError,
     WriteError,
 )
-from kukla.kernels.partition import TAIL_LINES
 from kukla.storage import store as store_module
 from kukla.storage.catalog import put_setting
 from kukla.storage.container import Section, open_container, write_container
@@ -45,7 +44,7 @@ def parted(tmp_path: Path, rows: Vectors) -> Path:
     path = tmp_path / "parted"
     with Index.create(path, dim=DIM) as index:
         index.add(rows[:1100])
-        index.partition(20, code_bytes=4)
+        index.partition(20, code_bytes=8)
         index.add(rows[1100:1200])
     return path
 
@@ -75,10 +74,13 @@ def test_a_partition_is_a_file_and_one_of_lists_beside_each_large_segment(parted
     with Index.open(parted) as index:
         finds_everything(index)
         _, arrays = open_container(parted / "partition.1.seg")
-        assert list(arrays) == ["codes", "scales", "routes", "order", "ends", "books", "weights"]
+        assert list(arrays) == [
+            "codes", "scales", "routes", "short_order", "short_ends", "short_books", "short_weights",
+            "long_order", "long_ends", "long_books", "long_weights",
+        ]  # fmt: skip
         _, arrays = open_container(parted / "segments" / "00000001.1.lists")
-        assert list(arrays) == ["offsets", "rows", "blocks", "codes"]
-        assert arrays["rows"].shape == (0,)  # they are beside the codes
+        assert list(arrays) == ["offsets", "rows", "blocks", "shorts", "longs"]
+        assert (arrays["rows"].shape, arrays["longs"].shape) == ((1100,), (1100, 8))
 
 
 def test_a_new_partition_replaces_the_old_one_under_a_new_number(parted: Path) -> None:
@@ -284,7 +286,7 @@ def test_files_of_another_index_are_foreign(parted: Path, tmp_path: Path) -> Non
     ):
         with Index.create(tmp_path / f"other-{dim}", dim=dim) as other:
             other.add(clustered(1100, dim))
-            other.partition(lists, code_bytes=4)
+            other.partition(lists, code_bytes=8)
         copy = shutil.copytree(parted, tmp_path / f"copy-{dim}")
         shutil.copy(tmp_path / f"other-{dim}" / name, copy / name)
         with pytest.raises(ForeignFileError, match=message):
@@ -296,7 +298,7 @@ def twin(tmp_path: Path) -> Path:
     """An index with lists of the same shape as those of ``parted``, of other documents."""
     with Index.create(tmp_path / "twin", dim=DIM) as index:
         index.add(-clustered(1100, DIM))
-        index.partition(20, code_bytes=4)
+        index.partition(20, code_bytes=8)
     return tmp_path / "twin"
 
 
@@ -310,7 +312,7 @@ def test_lists_of_the_same_shape_from_another_index_are_foreign(parted: Path, tw
         Index.open(parted)
     (parted / LISTS).unlink()
     with Index.open(parted) as index:  # as the message says
-        index.partition(20, code_bytes=4)
+        index.partition(20, code_bytes=8)
         finds_everything(index)
 
 
@@ -432,7 +434,9 @@ print(*sorted(outcomes))
     [
         ("offsets", {"foreign"}),
         ("blocks", {"foreign"}),
-        ("codes", {"answered", "damaged"}),
+        ("rows", {"answered", "damaged"}),
+        ("shorts", {"answered"}),
+        ("longs", {"answered"}),
     ],
 )
 def test_flips_in_lists_never_crash(parted: Path, spawn: Spawn, section: str, expected: set[str]) -> None:
@@ -453,15 +457,14 @@ def test_rows_that_there_cannot_be_are_damage(parted: Path, name: str) -> None:
     with Index.open(parted) as index:
         (lists, _) = index._opened.store.current().lists
         assert lists is not None
-    codes = open_container(path)[0]["sections"][3]
+    (rows,) = [one for one in open_container(path)[0]["sections"] if one["name"] == "rows"]
     data = bytearray(path.read_bytes())
-    blocks = np.frombuffer(data, np.uint8, codes["bytes"], codes["offset"]).reshape(codes["shape"])
-    blocks[:, 1 - TAIL_LINES : -1] = 255  # the numbers of rows
+    data[rows["offset"] : rows["offset"] + rows["bytes"]] = b"\xff" * rows["bytes"]
     path.write_bytes(data)
     with Index.open(parted) as index, kernels.use(name):
         with pytest.raises(ChecksumError, match=r"a file of lists is damaged: .*; verify\(\) says which"):
             index.search(np.ones(DIM), 1150, plan="16:pq4@1200 > 16:float32")
-        with pytest.raises(ChecksumError, match=r"00000001\.1\.lists: section codes"):
+        with pytest.raises(ChecksumError, match=r"00000001\.1\.lists: section rows"):
             index.verify()
         index.compact()  # lists are made of the vectors, which are whole
         finds_everything(index)
@@ -498,7 +501,7 @@ except ImportError:
     owner = getattr(importlib.import_module(module), owner)
 original = getattr(owner, name)
 with mock.patch.object(owner, name, die):
-    index.partition(10, code_bytes=4)
+    index.partition(10, code_bytes=8)
 """
 
 
@@ -532,7 +535,7 @@ import sys, kukla
 with kukla.Index.open(sys.argv[1]) as index:
     print("ready", flush=True)
     for lists in range(10, 10_000):
-        index.partition(lists % 90 + 10, code_bytes=4)
+        index.partition(lists % 90 + 10, code_bytes=8)
 """
     rng = np.random.default_rng(3)
     for _ in range(5):
@@ -584,7 +587,7 @@ def test_a_full_disk_while_partitioning(small_disk: Path) -> None:
     rows = clustered(1500, 32)
     with Index.create(small_disk / "index", dim=32) as index:
         index.add(rows)
-        index.partition(20, code_bytes=2)
+        index.partition(20, code_bytes=8)
         filler = small_disk / "filler"
         with filler.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space"):
             file.writelines([bytes(4096)] * 1000)
