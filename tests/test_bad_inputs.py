@@ -101,7 +101,7 @@ def _flip(data: bytes, offset: int) -> bytes:
 def _listed(folder: Path, **options: Any) -> Index:
     index = Index.create(folder / "l.kukla", dim=DIM, **options)
     index.add(_many(1100))
-    index.partition(8, code_bytes=4)
+    index.partition(8, code_bytes=8)
     return index
 
 
@@ -182,7 +182,8 @@ CASES: dict[str, list[tuple[str, Case]]] = {
         ("partition: more lists than documents allow", lambda p: _listed(p).partition(200)),
         ("partition: too few documents for a codebook", lambda p: _index(p).partition(1)),
         ("partition: a negative number of lists", lambda p: _index(p).partition(-1)),
-        ("partition: codes of an odd number of bytes", lambda p: _index(p).partition(4, code_bytes=7)),
+        ("partition: codes of an odd number of bytes", lambda p: _index(p).partition(4, code_bytes=9)),
+        ("partition: codes that are too short", lambda p: _index(p).partition(4, code_bytes=6)),
         ("partition: codes that are too long", lambda p: _index(p).partition(4, code_bytes=256)),
         ("partition: queries of another dim", lambda p: _listed(p).partition(4, queries=np.ones((2, 3)))),
         ("a vector too long for lists", lambda p: _listed(p, metric="ip").add(_many(1) * np.float32(1e30))),

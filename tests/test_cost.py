@@ -9,9 +9,17 @@ import pytest
 from tests.partition.samples import clustered
 
 from kukla import Index, Nesting, Plan, Precision, Stage, kernels
-from kukla.cost import bytes_per_row, bytes_per_vector, format_bytes, plan_cost
+from kukla.cost import (
+    bytes_per_row,
+    bytes_per_survivor,
+    bytes_per_vector,
+    format_bytes,
+    plan_cost,
+    survivors,
+)
 from kukla.errors import PlanError
 from kukla.partition import Partition, train_partition
+from kukla.partition.model import SHORTLIST
 from kukla.precision import VECTOR_PRECISIONS
 from kukla.storage.layout import Layout
 
@@ -114,27 +122,41 @@ def test_the_model_counts_what_segments_hold(
 def partition() -> Partition:
     rows = clustered(600, 200)
     with kernels.use(kernels.available()[0]):
-        return train_partition(rows, lists=50, code_bytes=16)
+        return train_partition(rows, lists=50, code_bytes=32)
 
 
 def test_a_plan_that_looks_into_lists(partition: Partition) -> None:
-    """A tenth of the rows by their codes, after the centroids' heads and of some the rest."""
+    """A tenth of the rows by their short codes, after the centroids' heads and of some the rest; then the
+    best of them by their long codes."""
     nesting = Nesting((64, 200))
     options = {"documents": 100_000, "k": 10, "partition": partition}
     cost = plan_cost(Plan.parse("200:pq4/5@100 > 200:float32"), nesting, KEPT, **options)  # type: ignore[arg-type]
     centroids = 50 * 128 + 50 * 8 + (5 + 2 + 16) * 72
     first, second = cost.stages
-    assert (first.scored, first.kept, first.bytes_per_vector) == (10_000, 100, 16 + 6)
-    assert first.bytes_read == centroids + 10_000 * 22
-    assert first.operations == centroids + 10_000 * 32  # a look-up for each group
+    assert (first.scored, first.kept, first.bytes_per_vector) == (10_000, 100, 8 + 1)
+    twice = 100 * SHORTLIST
+    assert first.bytes_read == centroids + 10_000 * 9 + twice * (32 + 4)
+    assert first.operations == centroids + 10_000 * 16 + twice * 60  # a look-up for each group
     assert (second.scored, second.bytes_read) == (100, 100 * 800)
-    assert cost.resident_bytes == 100_000 * 22 + 50 * (200 + 4 + 4)
+    assert cost.resident_bytes == 100_000 * (9 + 36) + 50 * (200 + 4 + 4)
+    assert cost.memory_ratio == 100_000 * 800 / cost.resident_bytes
     everything = plan_cost(Plan.parse("200:pq4@100 > 200:float32"), nesting, KEPT, **options)  # type: ignore[arg-type]
     assert everything.stages[0].scored == 100_000
-    assert everything.stages[0].bytes_read == 50 * 128 + 50 * 8 + 50 * 72 + 100_000 * 22
+    assert everything.stages[0].bytes_read == 50 * (128 + 8 + 72) + 100_000 * 9 + twice * 36
     # So few lists do not hold what is kept: more are looked into.
     few = plan_cost(Plan.parse("200:pq4/1@5000 > 200:float32"), nesting, KEPT, **options)  # type: ignore[arg-type]
     assert few.stages[0].scored == 5000
+    assert few.stages[0].bytes_read == 50 * (128 + 8) + (1 + 0 + 16) * 72 + 5000 * (9 + 36)  # all twice
+
+
+def test_a_stage_without_lists_scores_nothing_twice() -> None:
+    stage = Stage.parse("1536:int8@20")
+    assert survivors(stage, 1000, 20) == bytes_per_survivor(stage, None) == 0
+    lists = Stage.parse("1536:pq4/9@20")
+    assert survivors(lists, 100_000, 20) == 20 * SHORTLIST
+    assert survivors(lists, 30, 20) == 30
+    with pytest.raises(PlanError, match="the index has no lists"):
+        bytes_per_survivor(lists, None)
 
 
 def test_lists_on_disk_are_what_their_files_hold(tmp_path: Path) -> None:
@@ -146,7 +168,7 @@ def test_lists_on_disk_are_what_their_files_hold(tmp_path: Path) -> None:
         index.partition(lists, code_bytes=8)
         counted, found = index.explain().disk_bytes - without, index.info().partition
     assert found is not None
-    filling = 31 * (8 + 6) * lists
+    filling = 31 * (2 + 1) * lists
     assert counted <= found.bytes <= counted + filling + 4096
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,7 @@ def test_partition_as_a_user(kukla: Kukla, many: Path, questions: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     made, hint, calibrate = done.stdout.splitlines()
     assert made.startswith("lists: 40 of ")
-    assert "codes of 8 bytes" in made
+    assert "codes of 2 and 8 bytes" in made
     assert made.endswith(" kB")
     assert hint.startswith("search with --plan '64:pq4/1@100 > 64:float32', or better")
     assert calibrate.strip() == f"kukla calibrate {many} --queries FILE --target 'recall@10>=0.95'"
@@ -60,7 +61,7 @@ def test_info_and_explain_show_the_lists(invoke: Invoke, many: Path) -> None:
     assert "segments without lists, which are scanned: 1" in said
     assert "segments with lists too short for codes: 1" in said
     found = json.loads(invoke("info", many, "--json").stdout)["partition"]
-    assert (found["lists"], found["code_bytes"]) == (170, 8)
+    assert (found["lists"], found["short_bytes"], found["code_bytes"]) == (170, 2, 8)
     assert (found["segments_without_lists"], found["segments_without_codes"]) == (1, 1)
     assert 0 <= found["shortest"] <= found["median"] <= found["longest"] <= 2800
     files = [*many.glob("partition.*"), *(many / "segments").glob("*.lists")]
@@ -70,6 +71,20 @@ def test_info_and_explain_show_the_lists(invoke: Invoke, many: Path) -> None:
     explained = invoke("explain", many, "--plan", "64:pq4/10@100 > 64:float32")
     assert explained.exit_code == 0, explained.output
     assert "64:pq4/10@100" in explained.stdout
+
+
+def test_lists_of_an_earlier_version_are_to_be_made_again(invoke: Invoke, tmp_path: Path) -> None:
+    path = shutil.copytree(Path(__file__).parents[1] / "data" / "golden-lists-v1", tmp_path / "old.kukla")
+    said = [line for line in invoke("info", path).stdout.splitlines() if line.startswith("lists")]
+    assert [line.split(maxsplit=1)[1] for line in said] == [
+        "of an earlier version, not used: make them again with kukla partition"
+    ]
+    found = json.loads(invoke("info", path, "--json").stdout)
+    assert (found["partition"], found["earlier_lists"]) == (None, True)
+    assert "the index has no lists" in error_of(invoke("explain", path, "--plan", "8:pq4@9 > 8:float16"))
+    assert invoke("partition", path, "--lists", 12).exit_code == 0
+    found = json.loads(invoke("info", path, "--json").stdout)
+    assert (found["partition"]["lists"], found["earlier_lists"]) == (12, False)
 
 
 def test_the_same_seed_gives_the_same_lists(invoke: Invoke, many: Path) -> None:
@@ -104,7 +119,8 @@ def test_calibrate_finds_a_plan_with_lists(invoke: Invoke, many: Path, questions
 
 def test_what_is_refused(invoke: Invoke, many: Path, tmp_path: Path, questions: Path) -> None:
     assert "1,600 documents are too few for 300 lists" in error_of(invoke("partition", many, "--lists", 300))
-    assert "code_bytes must be even, got 7" in error_of(invoke("partition", many, "--code-bytes", 7))
+    assert "code_bytes must be even, got 9" in error_of(invoke("partition", many, "--code-bytes", 9))
+    assert "8<=x<=128" in error_of(invoke("partition", many, "--code-bytes", 6), status=2)
     assert "--remove leaves no lists" in error_of(invoke("partition", many, "--remove", "--lists", 3))
     assert "--remove leaves no lists" in error_of(
         invoke("partition", many, "--remove", "--queries", questions)
