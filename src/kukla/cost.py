@@ -158,7 +158,7 @@ def bytes_before(stage: Stage, partition: Partition | None) -> int:
 def survivors(stage: Stage, scored: int, kept: int) -> int:
     """How many of the rows that a stage scores it scores once more, by their long codes.
 
-    Of several queries as few as there can be if each scores and keeps as many.
+    Of several queries together at most so many.
     """
     return min(scored, SHORTLIST * kept) if stage.precision is Precision.PQ4 else 0
 
