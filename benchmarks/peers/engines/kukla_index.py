@@ -24,16 +24,16 @@ __all__ = ["ENGINE", "KuklaIndex", "float_ranges", "plans"]
 
 CERTIFY = "certify"
 FIT_ROWS = 100_000
-PROBES = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
+PROBES = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)
 NAME = "set.kukla"
 
 
 def list_plans(full: int, lists: int) -> list[str]:
     """Plans that look into more and more lists, then rescore whole vectors, at once or after int8."""
-    probes = [count for count in PROBES if 4 * count <= lists]
+    probes = [count for count in PROBES if 2 * count <= lists]
     found = []
     for count in probes:
-        found += [f"{full}:pq4/{count}@{keep} > {full}:float32" for keep in (30, 60, 100, 200)]
+        found += [f"{full}:pq4/{count}@{keep} > {full}:float32" for keep in (30, 50, 100, 200)]
         found += [f"{full}:pq4/{count}@{keep} > {full}:int8@30 > {full}:float32" for keep in (200, 400)]
     return found
 
@@ -76,18 +76,19 @@ class KuklaIndex(Engine):
         in_lists = {"nesting": [shape.dim], "precisions": ["int8", "float32"], "lists": lists}
         flat = {"nesting": nested, "precisions": ["binary", "int8", "float32"], "lists": 0}
         return [
-            {**in_lists, "code_bytes": 64, "projection": "none"},
-            {**in_lists, "code_bytes": 48, "projection": "none"},
-            {**in_lists, "code_bytes": 64, "projection": "pca"},
-            {**in_lists, "lists": 2 * lists, "code_bytes": 64, "projection": "none"},
+            {**in_lists, "code_bytes": 96, "projection": "none"},
             {**flat, "projection": "none"},
+            {**in_lists, "code_bytes": 64, "projection": "none"},
+            {**in_lists, "code_bytes": 128, "projection": "none"},
+            {**in_lists, "code_bytes": 96, "projection": "pca"},
+            {**in_lists, "lists": 2 * lists, "code_bytes": 96, "projection": "none"},
             {**flat, "projection": "pca"},
         ]
 
     @classmethod
     def quick_builds(cls, shape: Shape) -> list[Params]:
         """Lists, and flat."""
-        return [build for build in cls.builds(shape) if build["projection"] == "none"][::3]
+        return cls.builds(shape)[:2]
 
     @staticmethod
     def searches(shape: Shape, build: Params) -> list[Params]:

@@ -34,7 +34,7 @@ __all__ = ["partition"]
     "--code-bytes",
     metavar="N",
     type=click.IntRange(LEAST_CODE_BYTES, MOST_CODE_BYTES),
-    default=64,
+    default=96,
     show_default=True,
     help="Of each document's long code, even; its short one takes a quarter. More find more, and are read "
     "more slowly.",

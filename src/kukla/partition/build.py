@@ -45,7 +45,7 @@ def build(
     lists: int | None = None,
     *,
     queries: NDArray[np.float32] | None = None,
-    code_bytes: int = 64,
+    code_bytes: int = 96,
     seed: int = 0,
     threads: int = 1,
     progress: Progress | None = None,

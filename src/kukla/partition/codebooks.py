@@ -54,7 +54,7 @@ class Codebook:
         ``groups`` is a multiple of four; there are fewer where there are fewer dims.
         """
         costs = np.einsum("ij,ij->j", residuals, residuals) / len(residuals) * weights
-        order, last = choose_groups(costs, groups)
+        order, last = _paired(*choose_groups(costs, groups))
         ends = last.astype(np.uint64)
         # Only ratios inside a group decide which codeword is nearest.
         starts = np.concatenate([[0], last[:-1]])
@@ -154,6 +154,20 @@ def weighted_codewords(books: F32, weights: F32, ends: NDArray[np.uint64]) -> tu
     squares = np.cumsum(weighted.astype(np.float64) * books / 2, axis=0)
     halves = np.diff(squares[ends.astype(np.int64) - 1], axis=0, prepend=np.zeros((1, CODEWORDS)))
     return weighted, halves.astype(np.float32)
+
+
+def _paired(
+    order: NDArray[np.int64], ends: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The first group with the last, the second with the last but one, and so on.
+
+    The tables of a pair of groups share 254 steps (:mod:`kukla.partition.probe`), all pairs of one size: a wide
+    table beside a narrow one leaves finer steps for all.
+    """
+    groups = np.split(order, ends[:-1])
+    half = len(groups) // 2
+    pairs = [group for pair in zip(groups[:half], groups[:half - 1:-1], strict=True) for group in pair]
+    return np.concatenate(pairs), np.cumsum([len(group) for group in pairs])
 
 
 def train_codebooks(values: F32, weights: F32, ends: NDArray[np.uint64], rng: np.random.Generator) -> F32:

@@ -39,7 +39,7 @@ from kukla.partition.k_means import Nearest
 
 __all__ = ["HEAD_DIMS", "SHORTLIST", "Partition"]
 
-SHORTLIST = 20
+SHORTLIST = 10
 """So many rows are scored by their long codes for each row that a stage keeps."""
 
 HEAD_DIMS = 128

@@ -13,11 +13,11 @@ from kukla.precision import QUERY_CODE_MAX
 
 __all__ = ["Probe", "Tables"]
 
-STEPS = 127
-"""Two table entries add up in a byte."""
+STEPS = 254
+"""Of the two tables of a pair of groups: two entries, each rounded, add up in a byte."""
 
 LEAST_WIDTH = np.float32(1e-36)
-"""Where no table is wider, only the centroids say what is near."""
+"""Where no pair is wider, only the centroids say what is near."""
 
 MOST = 2.0**124
 """Where residuals may score more, too: twice that, stretched, is still a float32."""
@@ -30,7 +30,7 @@ class Tables:
     Parameters
     ----------
     entries : ndarray of uint8, shape (groups, 16)
-        At most 127 each.
+        Those of a pair of groups add up to at most 255.
     offset, delta : float
         The dot product of the query with what a code stands for is about ``offset + delta * sum``, where the
         sum is of its entries. Where tables are not usable, entries and delta are zeros.
@@ -52,7 +52,8 @@ class Tables:
                     values[group] += gathered[d] * book.books[d]
                 start = end
             lows = values.min(axis=1)
-            widest = (values.max(axis=1) - lows).max()
+            widths = values.max(axis=1) - lows
+            widest = (widths[::2] + widths[1::2]).max()
             # One after the other, as the native code adds: np.sum pairs them up.
             offset = float(np.cumsum(lows.astype(np.float64))[-1])
         bounded = abs(offset) <= MOST  # not where it is NaN

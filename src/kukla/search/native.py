@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kukla import kernels
-from kukla.cost import bytes_before, bytes_per_row
+from kukla.cost import bytes_before, bytes_per_row, bytes_per_survivor, survivors
 from kukla.nesting import Nesting
 from kukla.partition.model import SHORTLIST
 from kukla.plan import Plan, Stage
@@ -35,13 +35,15 @@ CACHED_PLANS = 16
 class Bound:
     """A plan bound to the segments of a view.
 
-    ``row_bytes`` is what each stage reads of a row, ``query_bytes`` what it reads of each query besides.
+    ``row_bytes`` is what each stage reads of a row, ``survivor_bytes`` what it reads more of rows that it scores
+    twice, ``query_bytes`` what it reads of each query besides.
     ``live`` are the view's own masks, and ``live_bytes`` the same as native code reads them.
     """
 
     plan: Plan
     runner: Runner
     row_bytes: tuple[int, ...]
+    survivor_bytes: tuple[int, ...]
     query_bytes: tuple[int, ...]
     live: Sequence[Mask]
     live_bytes: list[NDArray[np.uint8] | None]
@@ -68,13 +70,14 @@ class Bound:
             counts = self.runner.run(queries, keeps, packed, threads, rows, scores, cuts)
         except RuntimeError as error:
             raise damaged_lists(error) from None
-        sizes = self.row_bytes, self.query_bytes
+        sizes = self.row_bytes, self.survivor_bytes, self.query_bytes
         return Found(rows, scores, cuts, partial(_reports, self.plan.stages, *sizes, nq, keeps, counts))
 
 
 def _reports(
     stages: Sequence[Stage],
     row_bytes: Sequence[int],
+    survivor_bytes: Sequence[int],
     query_bytes: Sequence[int],
     nq: int,
     keeps: Sequence[int],
@@ -82,10 +85,12 @@ def _reports(
 ) -> tuple[StageReport, ...]:
     """Knows nothing of the Runner: results can be pickled."""
     seconds, scored = counts
-    counted = zip(stages, scored, keeps, row_bytes, query_bytes, seconds, strict=True)
+    counted = zip(stages, scored, keeps, row_bytes, survivor_bytes, query_bytes, seconds, strict=True)
     return tuple(
-        StageReport(stage, n, keep * nq, n * size + nq * once, time)
-        for stage, n, keep, size, once, time in counted
+        StageReport(
+            stage, n, keep * nq, n * size + survivors(stage, n, keep * nq) * again + nq * once, time
+        )
+        for stage, n, keep, size, again, once, time in counted
     )
 
 
@@ -166,8 +171,9 @@ def _bind(plan: Plan, view: View, nesting: Nesting, renormalise: bool, isa: str)
     row_bytes = tuple(
         bytes_per_row(stage, nesting, renormalise=renormalise, partition=partition) for stage in plan.stages
     )
+    survivor_bytes = tuple(bytes_per_survivor(stage, partition) for stage in plan.stages)
     query_bytes = tuple(bytes_before(stage, partition) for stage in plan.stages)
-    return Bound(plan, runner, row_bytes, query_bytes, view.live, _as_bytes(view.live))
+    return Bound(plan, runner, row_bytes, survivor_bytes, query_bytes, view.live, _as_bytes(view.live))
 
 
 def _arrays(stage: Stage, segment: Segment, divided: bool) -> tuple[Sequence[Any], Sequence[Any], Any]:

@@ -53,9 +53,9 @@ public:
 
 private:
     struct Asked {
-        Asked(const ListScan& scan, const float* query)
+        Asked(const ListScan& scan, const float* query, ShortScores::Room& room)
             : lists(scan.isa_, scan.partition_, query, scan.probes_),
-              shorts(scan.isa_, scan.keep_ * scan.partition_.shortlist) {}
+              shorts(scan.isa_, scan.keep_ * scan.partition_.shortlist, room) {}
         ListQuery lists;
         ShortScores shorts;
         std::vector<Visit> visits;
@@ -63,8 +63,13 @@ private:
         std::size_t seen = 0;
     };
 
+    static ShortScores::Room& room() {
+        static thread_local ShortScores::Room one;
+        return one;
+    }
+
     std::int64_t ask(const float* query, std::size_t number, std::vector<Candidate>& found) const {
-        Asked one(*this, query);
+        Asked one(*this, query, room());
         for (std::size_t i = 0; i < partition_.lists && (i < probes_ || one.seen < want_); ++i) {
             const ListQuery::Choice choice = one.lists[i];
             for (std::size_t s = 0; s < segments_.size(); ++s) {
@@ -98,6 +103,18 @@ private:
         return segment.lists.shorts + segment.lists.blocks[list] * partition_.block_bytes();
     }
 
+    static std::size_t rows_of(const Segment& segment, std::size_t list) {
+        return segment.lists.offsets[list + 1] - segment.lists.offsets[list];
+    }
+
+    void score(const Asked& one, const Segment& segment, const ListQuery::Choice& choice, std::size_t blocks,
+               const std::uint8_t* next, float* scores) const {
+        const Tables& tables = one.lists.shorts;
+        isa_.nibble_scores(blocks_of(segment, choice.list), blocks, partition_.shorts.pairs(), tables.entries.data(),
+                           static_cast<float>(std::clamp(choice.score, -kMostBase, kMostBase)),
+                           static_cast<float>(tables.offset), static_cast<float>(tables.delta), next, scores);
+    }
+
     static bool allowed(const Segment& segment, std::uint32_t row) {
         return row < segment.rows && (segment.mask == nullptr || segment.mask[row] != 0);
     }
@@ -114,8 +131,7 @@ private:
 
     void by_short_codes(Asked& one, std::size_t s, const ListQuery::Choice& choice, const std::uint8_t* next) const {
         const Segment& segment = segments_[s];
-        const std::size_t first = segment.lists.offsets[choice.list];
-        const std::size_t count = segment.lists.offsets[choice.list + 1] - first;
+        const std::size_t first = segment.lists.offsets[choice.list], count = rows_of(segment, choice.list);
         const std::uint32_t* rows = segment.lists.rows + first;
         std::size_t open = count;
         if (segment.mask != nullptr) {
@@ -125,12 +141,9 @@ private:
         if (open == 0) return;
         one.seen += open;
         const std::size_t blocks = (count + kNibbleRows - 1) / kNibbleRows;
-        float* scores = one.shorts.room(blocks, static_cast<std::uint32_t>(one.visits.size()), before(one));
+        float* scores = one.shorts.of(blocks, static_cast<std::uint32_t>(one.visits.size()), before(one));
         one.visits.push_back({static_cast<std::uint32_t>(s), first, choice.score});
-        const Tables& tables = one.lists.shorts;
-        isa_.nibble_scores(blocks_of(segment, choice.list), blocks, partition_.shorts.pairs(), tables.entries.data(),
-                           static_cast<float>(std::clamp(choice.score, -kMostBase, kMostBase)),
-                           static_cast<float>(tables.offset), static_cast<float>(tables.delta), next, scores);
+        score(one, segment, choice, blocks, next, scores);
         std::fill(scores + count, scores + blocks * kNibbleRows, ShortScores::kNone);
         if (open == count) return;
         for (std::size_t i = 0; i < count; ++i)

@@ -169,10 +169,10 @@ private:
         for (std::size_t i = 0; i < width; i += 64) __builtin_prefetch(partition_.tails + list * width + i);
     }
 
-    // One step of all tables is the widest table over the most that an entry can be.
+    // One step of all tables is the widest pair over the most that two entries can be, each rounded.
     void tabulate(const float* query, const CodebookData& book, Tables& to) const {
         const std::size_t groups = book.groups;
-        std::vector<float> values(groups * kCodewords), lows(groups), gathered(book.ends[groups - 1]);
+        std::vector<float> values(groups * kCodewords), lows(groups), widths(groups), gathered(book.ends[groups - 1]);
         for (std::size_t i = 0; i < gathered.size(); ++i) gathered[i] = query[book.order[i]];
         isa_.nibble_tables(gathered.data(), book.ends, groups, book.books, values.data());
         float widest = 0.0F;
@@ -184,18 +184,19 @@ private:
                 high = std::max(high, table[c]);
             }
             lows[g] = low;
+            widths[g] = high - low;
             to.offset += static_cast<double>(low);
-            widest = std::max(widest, high - low);
+            if (g % 2 == 1) widest = std::max(widest, widths[g - 1] + widths[g]);
         }
         // Products so large that sums leave float32, or so small that steps are: only the centroids say what is near.
         const bool moderate = std::fabs(to.offset) <= kMostTable;
         const bool usable = moderate && widest > 1e-36F &&
                             static_cast<double>(widest) * static_cast<double>(groups) <= kMostTable;
-        to.delta = usable ? static_cast<double>(widest) / kMostEntry : 0.0;
+        to.delta = usable ? static_cast<double>(widest) / kMostPair : 0.0;
         if (!moderate) to.offset = 0.0;
         to.entries.assign(groups * 32, 0);
         if (!usable) return;
-        const float steps = static_cast<float>(kMostEntry) / widest;
+        const float steps = static_cast<float>(kMostPair) / widest;
         for (std::size_t g = 0; g < groups; ++g) {
             const float* table = values.data() + g * kCodewords;
             std::uint8_t coded[kCodewords];

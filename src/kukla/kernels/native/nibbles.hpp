@@ -8,8 +8,8 @@
 // Long codes:   a record a row: a byte for each pair of groups, then kRecordTail bytes: the stretch, and zero. Records are
 //               turned into lines, 32 at a time.
 // Tables:       for each two pairs 128 bytes: of the low groups of both, then of the high groups of both, each table of
-//               sixteen bytes twice, so that vectors of 16, 32 and 64 bytes find what they need in one piece. Entries
-//               are at most kMostEntry, so that two of them add up in a byte.
+//               sixteen bytes twice, so that vectors of 16, 32 and 64 bytes find what they need in one piece. Those
+//               of a pair of groups add up to at most 255.
 // Accumulator:  uint16 per row. At most kMostGroups groups of at most kMostEntry each: no overflow.
 // Tolerance:    exact; scores are float32, in one order of operations, the same to the bit on every machine.
 #pragma once
@@ -25,7 +25,7 @@ constexpr std::size_t kNibbleRows = 32;
 constexpr std::size_t kRecordTail = 2;
 constexpr std::size_t kCodewords = 16;
 constexpr std::size_t kMostGroups = 256;
-constexpr int kMostEntry = 127;
+constexpr int kMostPair = 254;  // and one, where both are rounded up
 
 constexpr float kStretchStep = 1.0F / 64.0F;
 
@@ -48,7 +48,7 @@ void nibble_scores_block(const std::uint8_t* codes, std::size_t blocks, std::siz
                          float base, float offset, float delta, const std::uint8_t* next, float* scores) {
     const std::size_t bytes = (pairs + 1) * kNibbleRows;
     for (std::size_t block = 0; block < blocks; ++block, codes += bytes, next += bytes, scores += kNibbleRows) {
-        for (std::size_t i = 0; i < bytes; i += 64) __builtin_prefetch(next + i);
+        for (std::size_t i = 0; i < bytes; i += 64) __builtin_prefetch(next + i, 0, 2);
         std::uint16_t sums[kNibbleRows];
         Sums::of(codes, pairs, tables, sums);
         const std::uint8_t* stretches = codes + pairs * kNibbleRows;

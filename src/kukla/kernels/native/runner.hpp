@@ -294,7 +294,7 @@ private:
 
     void rescore(const std::vector<AnyScorer>& scorers, const StageSpec& stage, std::size_t threads,
                  std::vector<std::vector<Candidate>>& found) const {
-        constexpr std::size_t ahead = 3;
+        constexpr std::size_t ahead = 8;
         const std::size_t nq = found.size(), m = nq == 0 ? 0 : found[0].size(), pairs = nq * m;
         if (pairs == 0) return;
         const double row_bytes =

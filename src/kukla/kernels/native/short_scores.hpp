@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "isa.hpp"
@@ -28,28 +30,34 @@ struct Short {
 };
 
 // Scores are written for a whole list at a time, by code without branches, and looked at when there are many: a
-// threshold guessed from a sample of them leaves few, of which the best are found exactly.
+// threshold guessed from a sample of them leaves few, of which the best are found exactly. They stay in the order in
+// which they lie in memory, because their long codes are read next.
 class ShortScores {
 public:
     static constexpr float kNone = -std::numeric_limits<float>::infinity();  // where no row may be
 
-    ShortScores(const Isa& isa, std::size_t keep) : isa_(isa), keep_(keep) {}
+    // A thread uses the same room for all its queries: half a megabyte is slow to get.
+    struct Room {
+        std::vector<float> scores;
+        std::vector<std::uint32_t> hits;
+    };
+
+    ShortScores(const Isa& isa, std::size_t keep, Room& room) : isa_(isa), keep_(keep), room_(room) {}
 
     // Room for the scores of so many blocks of the visit `number`.
     template <class Before>
-    float* room(std::size_t blocks, std::uint32_t number, const Before& before) {
-        if (used_ + blocks > kBlocks && used_ > 0) harvest(before);
-        if (scores_.size() < (used_ + blocks) * kNibbleRows)
-            scores_.resize(std::max(2 * scores_.size(), (used_ + blocks) * kNibbleRows));
-        for (std::size_t i = 0; i < blocks; ++i)
-            places_.push_back({number, static_cast<std::uint32_t>(i * kNibbleRows)});
-        used_ += blocks;
-        return scores_.data() + (used_ - blocks) * kNibbleRows;
+    float* of(std::size_t blocks, std::uint32_t number, const Before& before) {
+        if (places_.size() + blocks > kBlocks && !places_.empty()) harvest(before);
+        const std::size_t used = places_.size();
+        if (room_.scores.size() < (used + blocks) * kNibbleRows)
+            room_.scores.resize(std::max(2 * room_.scores.size(), (used + blocks) * kNibbleRows));
+        for (std::size_t i = 0; i < blocks; ++i) places_.push_back({number, static_cast<std::uint32_t>(i * kNibbleRows)});
+        return room_.scores.data() + used * kNibbleRows;
     }
 
     // `before` is a strict order of rows of equal scores.
     template <class Before>
-    std::vector<Short>& best(const Before& before) {
+    const std::vector<Short>& best(const Before& before) {
         harvest(before);
         return found_;
     }
@@ -62,60 +70,110 @@ private:
         std::uint32_t visit, at;
     };
 
+    // Scores by size, in bins of equal width.
+    class Bins {
+    public:
+        Bins(float low, float high) : low_(low), width_((high - low) / kBins), counts_{} {}
+        bool usable() const { return width_ > 0.0F && width_ <= std::numeric_limits<float>::max(); }
+        std::size_t of(float score) const {
+            return std::min<std::size_t>(static_cast<std::size_t>((score - low_) / width_), kBins - 1);
+        }
+        void add(float score) { ++counts_[of(score)]; }
+        float low(std::size_t bin) const { return low_ + static_cast<float>(bin) * width_; }
+
+        // The bin of the `wanted`-th largest, and how many are in larger bins.
+        std::pair<std::size_t, std::size_t> reaching(std::size_t wanted) const {
+            std::size_t bin = kBins - 1, above = 0;
+            while (bin > 0 && above + counts_[bin] < wanted) above += counts_[bin--];
+            return {bin, above};
+        }
+
+    private:
+        float low_, width_;
+        std::array<std::uint32_t, kBins> counts_;
+    };
+
     template <class Before>
     void harvest(const Before& before) {
-        const std::size_t slots = used_ * kNibbleRows;
-        hits_.resize(slots + kAtLeastRoom);
+        const std::size_t slots = places_.size() * kNibbleRows;
+        room_.hits.resize(std::max(room_.hits.size(), slots + kAtLeastRoom));
+        const float* scores = room_.scores.data();
+        std::uint32_t* hits = room_.hits.data();
         const float lowest = std::numeric_limits<float>::lowest();
         const float from = found_.size() < keep_ ? guess(slots) : least_;
-        std::size_t count = isa_.at_least(scores_.data(), slots, from, hits_.data());
-        if (found_.size() < keep_ && count < keep_ && from > lowest)
-            count = isa_.at_least(scores_.data(), slots, lowest, hits_.data());
+        std::size_t count = isa_.at_least(scores, slots, from, hits);
+        if (found_.size() < keep_ && count < keep_ && from > lowest) count = isa_.at_least(scores, slots, lowest, hits);
+        found_.reserve(found_.size() + count);
         for (std::size_t i = 0; i < count; ++i) {
-            const Place& place = places_[hits_[i] / kNibbleRows];
-            found_.push_back({scores_[hits_[i]], place.visit,
-                              place.at + static_cast<std::uint32_t>(hits_[i] % kNibbleRows)});
+            const Place& place = places_[hits[i] / kNibbleRows];
+            found_.push_back({scores[hits[i]], place.visit, place.at + static_cast<std::uint32_t>(hits[i] % kNibbleRows)});
         }
-        used_ = 0;
         places_.clear();
-        if (found_.size() < keep_) return;
-        const auto last = found_.begin() + static_cast<std::ptrdiff_t>(keep_) - 1;
-        std::nth_element(found_.begin(), last, found_.end(), [&](const Short& a, const Short& b) {
+        if (found_.size() >= keep_) cut(before);
+    }
+
+    // Leaves the best `keep`, in the order in which they are.
+    template <class Before>
+    void cut(const Before& before) {
+        float low = found_[0].score, high = low;
+        for (const Short& one : found_) {
+            low = std::min(low, one.score);
+            high = std::max(high, one.score);
+        }
+        least_ = low;
+        if (found_.size() == keep_) return;
+        Bins bins(low, high);
+        std::size_t bin = 0, above = 0;
+        const bool usable = bins.usable();
+        if (usable) {
+            for (const Short& one : found_) bins.add(one.score);
+            std::tie(bin, above) = bins.reaching(keep_);
+        }
+        std::vector<Short> edge;  // those of one bin: some of them are among the best
+        for (const Short& one : found_)
+            if (!usable || bins.of(one.score) == bin) edge.push_back(one);
+        const auto better = [&](const Short& a, const Short& b) {
             return a.score != b.score ? a.score > b.score : before(a, b);
-        });
-        least_ = last->score;
-        found_.resize(keep_);
+        };
+        const auto last = edge.begin() + static_cast<std::ptrdiff_t>(keep_ - above) - 1;
+        std::nth_element(edge.begin(), last, edge.end(), better);
+        const Short worst = *last;
+        least_ = worst.score;
+        std::size_t kept = 0;
+        for (const Short& one : found_) {
+            bool among = one.score > least_;
+            if (one.score == least_) among = !before(worst, one);
+            found_[kept] = one;  // without a branch that would be mispredicted
+            kept += among;
+        }
+        found_.resize(kept);
     }
 
     // What somewhat more than `keep` scores reach, by a sample.
     float guess(std::size_t slots) const {
         const float lowest = std::numeric_limits<float>::lowest();
         if (slots < 4 * keep_ || slots < kSample) return lowest;
+        const float* scores = room_.scores.data();
         const std::size_t step = slots / kSample | 1;  // odd: not always the same rows of blocks
         float low = std::numeric_limits<float>::max(), high = lowest;
         for (std::size_t i = 0; i < slots; i += step) {
-            if (scores_[i] == kNone) continue;
-            low = std::min(low, scores_[i]);
-            high = std::max(high, scores_[i]);
+            if (scores[i] == kNone) continue;
+            low = std::min(low, scores[i]);
+            high = std::max(high, scores[i]);
         }
-        const float width = (high - low) / kBins;
-        if (!(width > 0.0F) || width > std::numeric_limits<float>::max()) return lowest;
-        std::array<std::uint32_t, kBins> counts{};
+        Bins bins(low, high);
+        if (!bins.usable()) return lowest;
         for (std::size_t i = 0; i < slots; i += step)
-            if (scores_[i] != kNone)
-                ++counts[std::min<std::size_t>(static_cast<std::size_t>((scores_[i] - low) / width), kBins - 1)];
-        std::size_t bin = kBins, seen = 0;
-        const std::size_t wanted = keep_ / step + keep_ / step / 8 + 32;
-        while (bin > 0 && seen < wanted) seen += counts[--bin];
-        return bin == 0 ? lowest : low + static_cast<float>(bin) * width;
+            if (scores[i] != kNone) bins.add(scores[i]);
+        const std::size_t bin = bins.reaching(keep_ / step + keep_ / step / 8 + 32).first;
+        return bin == 0 ? lowest : bins.low(bin);
     }
 
     const Isa& isa_;
-    std::size_t keep_, used_ = 0;
+    std::size_t keep_;
+    Room& room_;
     float least_ = kNone;
-    std::vector<float> scores_;
     std::vector<Place> places_;
-    std::vector<std::uint32_t> hits_;
     std::vector<Short> found_;
 };
 
