@@ -14,7 +14,7 @@ from tests.partition.samples import clustered
 from kukla import kernels
 from kukla.errors import ForeignFileError
 from kukla.partition import Partition, train_partition
-from kukla.partition.codebooks import Codebook, train_codebooks, weighted_codewords
+from kukla.partition.codebooks import Codebook, _paired, train_codebooks, weighted_codewords
 from kukla.partition.probe import STEPS, Probe, Tables
 
 Rows = NDArray[np.float32]
@@ -139,6 +139,13 @@ def test_codebooks_of_one_dim_are_its_quantiles_refined() -> None:
     weighted, halves = weighted_codewords(books, weights * 2, ends)
     np.testing.assert_allclose(weighted, 2 * books)
     np.testing.assert_allclose(halves, np.square(books), rtol=1e-6)
+
+
+def test_a_group_of_much_is_beside_one_of_little() -> None:
+    """The two tables of a pair share the steps of a byte: none of them needs most of it for itself."""
+    order, ends = _paired(np.arange(10), np.array([1, 2, 4, 10]))
+    assert [one.tolist() for one in np.split(order, ends[:-1])] == [[0], [4, 5, 6, 7, 8, 9], [1], [2, 3]]
+    assert ends.tolist() == [1, 7, 8, 10]
 
 
 # A query's look at it

@@ -156,17 +156,15 @@ def weighted_codewords(books: F32, weights: F32, ends: NDArray[np.uint64]) -> tu
     return weighted, halves.astype(np.float32)
 
 
-def _paired(
-    order: NDArray[np.int64], ends: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _paired(order: NDArray[np.int64], ends: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The first group with the last, the second with the last but one, and so on.
 
-    The tables of a pair of groups share 254 steps (:mod:`kukla.partition.probe`), all pairs of one size: a wide
-    table beside a narrow one leaves finer steps for all.
+    The tables of a pair of groups share 254 steps (:mod:`kukla.partition.probe`), all pairs of one size: a
+    wide table beside a narrow one leaves finer steps for all.
     """
     groups = np.split(order, ends[:-1])
     half = len(groups) // 2
-    pairs = [group for pair in zip(groups[:half], groups[:half - 1:-1], strict=True) for group in pair]
+    pairs = [group for pair in zip(groups[:half], groups[: half - 1 : -1], strict=True) for group in pair]
     return np.concatenate(pairs), np.cumsum([len(group) for group in pairs])
 
 

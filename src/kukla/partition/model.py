@@ -17,8 +17,8 @@ thirty-one others (after SAQ, Li et al., arXiv 2509.12086, which gives bits to s
 way).
 
 A row has two codes. By the short one all rows of the lists that a query looks into are scored, by the long
-one the best :data:`SHORTLIST` times as many as the stage keeps: what the long codes of all of them would
-find is found at a quarter of the bytes (``docs/lists.md``).
+one the best :data:`SHORTLIST` times as many as the stage keeps: nearly what the long codes of all of them
+would find, at a quarter of the bytes (``docs/lists.md``).
 """
 
 from __future__ import annotations
