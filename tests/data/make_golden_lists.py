@@ -1,4 +1,4 @@
-"""Write the golden index with lists: ``python tests/data/make_golden_lists.py tests/data/golden-lists-v1``.
+"""Write the golden index with lists: ``python tests/data/make_golden_lists.py tests/data/golden-lists-v2``.
 
 Run once for each version of the format of lists and committed, as `make_golden.py` is. Vectors are computed
 from whole numbers; centroids and codebooks are trained, and so what is committed is the only one of its kind.
@@ -16,20 +16,20 @@ from numpy.typing import NDArray
 
 from kukla import Index
 
-DIM, LARGE, SMALL, LISTS, DELETED = 8, 1030, 30, 12, 77
+DIM, LARGE, SMALL, LISTS, CODE_BYTES, DELETED = 16, 1030, 30, 12, 8, 77
 PLANS = (
-    "8:pq4",
-    "8:pq4/1@10 > 8:float16",
-    "8:pq4/3@40 > 8:int8@12 > 8:float16",
-    "8:pq4@2000 > 8:float16",
-    "8:float16",
+    "16:pq4",
+    "16:pq4/1@2 > 16:float16",
+    "16:pq4/3@40 > 16:int8@12 > 16:float16",
+    "16:pq4@2000 > 16:float16",
+    "16:float16",
 )
 FILTER = {"third": 1}
 
 
-def vectors(first: int, count: int) -> NDArray[np.float32]:
+def vectors(first: int, count: int, dim: int = DIM) -> NDArray[np.float32]:
     """Whole numbers from -50 to 50 that shrink over the coordinates, in places of their own."""
-    i, j = np.arange(first, first + count)[:, None], np.arange(DIM)
+    i, j = np.arange(first, first + count)[:, None], np.arange(dim)
     place = (i % 9 * 41 + i % 9 * j * 29 + j * j * 13) % 101 - 50
     values = 2 * place + (i * i * 31 + i * j * 17 + j * j * 7) % 101 - 50
     return (values / (1 + j // 3)).astype(np.float32)
@@ -38,7 +38,7 @@ def vectors(first: int, count: int) -> NDArray[np.float32]:
 def write(folder: Path) -> None:
     with Index.create(folder, dim=DIM, precisions=("int8", "float16")) as index:
         index.add(vectors(0, LARGE), metadata=[{"third": i % 3} for i in range(LARGE)])
-        index.partition(LISTS)
+        index.partition(LISTS, code_bytes=CODE_BYTES)
         index.add(vectors(LARGE, SMALL))
         index.delete(DELETED)
 

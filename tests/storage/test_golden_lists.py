@@ -1,4 +1,5 @@
-"""An index with lists that the first version of their format wrote: it opens and answers as it did."""
+"""Indexes with lists that the versions of their format wrote: the newest answers as it did, the one before
+opens and asks to be partitioned again."""
 
 from __future__ import annotations
 
@@ -13,10 +14,11 @@ import numpy as np
 import pytest
 
 from kukla import Index, kernels
+from kukla.errors import PlanError
 from kukla.storage.container import open_container
 
 DATA = Path(__file__).parents[1] / "data"
-GOLDEN = DATA / "golden-lists-v1"
+GOLDEN, EARLIER = DATA / "golden-lists-v2", DATA / "golden-lists-v1"
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +34,7 @@ def maker() -> ModuleType:
 def check(index: Index, maker: ModuleType) -> None:
     index.verify()
     said: dict[str, Any] = maker.answers(index)
-    expected: dict[str, Any] = json.loads((DATA / "golden-lists-v1.json").read_text(encoding="utf-8"))
+    expected: dict[str, Any] = json.loads((DATA / "golden-lists-v2.json").read_text(encoding="utf-8"))
     for name in ("count", "lists", "fingerprint"):
         assert said[name] == expected[name]
     assert said["plans"].keys() == expected["plans"].keys()
@@ -57,17 +59,17 @@ def test_it_answers_where_it_lies_and_is_not_changed(maker: ModuleType, name: st
 
 def test_a_copy_can_be_changed(maker: ModuleType, tmp_path: Path) -> None:
     with Index.open(shutil.copytree(GOLDEN, tmp_path / "copy")) as index:
-        new = -np.eye(8, dtype=np.float32)[:2]
+        new = -np.eye(16, dtype=np.float32)[:2]
         index.add(new, ids=[70_000, 70_001])
-        assert index.search(new, 1, plan="8:pq4/1@20 > 8:float16").ids[:, 0].tolist() == [70_000, 70_001]
+        assert index.search(new, 1, plan="16:pq4/1@20 > 16:float16").ids[:, 0].tolist() == [70_000, 70_001]
         index.delete([70_000, 70_001])
         check(index, maker)
         index.compact()
         partition = index._opened.store.current().partition
         assert partition is not None
-        assert partition.fingerprint == json.loads((DATA / "golden-lists-v1.json").read_text())["fingerprint"]
+        assert partition.fingerprint == json.loads((DATA / "golden-lists-v2.json").read_text())["fingerprint"]
         exact, found = (
-            index.search(new, 9, plan=plan).ids for plan in ("8:float16", "8:pq4@2000 > 8:float16")
+            index.search(new, 9, plan=plan).ids for plan in ("16:float16", "16:pq4@2000 > 16:float16")
         )
         np.testing.assert_array_equal(found, exact)
         index.partition(20)
@@ -86,3 +88,53 @@ def test_what_is_written_today_has_the_same_layout(maker: ModuleType, tmp_path: 
             for folder in (GOLDEN, tmp_path / "new")
         )
         assert list(new.items()) == list(old.items())
+
+
+# One code a row: the first version
+
+
+@pytest.fixture
+def earlier(tmp_path: Path) -> Path:
+    return shutil.copytree(EARLIER, tmp_path / "earlier")
+
+
+def test_lists_of_the_version_before_are_not_used(maker: ModuleType) -> None:
+    """The index opens and answers plans without lists as it did; plans with lists say what to do."""
+    before = {path: path.read_bytes() for path in EARLIER.rglob("*") if path.is_file()}
+    expected = json.loads((DATA / "golden-lists-v1.json").read_text(encoding="utf-8"))
+    with Index.open(EARLIER, read_only=True, verify=True) as index:
+        assert len(index) == expected["count"]
+        assert (index.info().partition, index.info().earlier_lists) == (None, True)
+        asked = maker.vectors(5000, 3, dim=8)
+        found, plan = index.search(asked, 6, plan="8:float16"), expected["plans"]["8:float16"]
+        assert found.ids.tolist() == plan["ids"]
+        np.testing.assert_allclose(found.scores, plan["scores"], rtol=0, atol=1e-6)
+        with pytest.raises(PlanError, match=r"the index has no lists; make them with its partition\(\)"):
+            index.search(asked, 6, plan="8:pq4/3@40 > 8:float16")
+    assert {path: path.read_bytes() for path in EARLIER.rglob("*") if path.is_file()} == before
+
+
+def test_it_can_be_changed_and_partitioned_again(maker: ModuleType, earlier: Path) -> None:
+    with Index.open(earlier) as index:
+        new = -maker.vectors(9000, 1100, dim=8)
+        index.add(new, ids=range(70_000, 71_100))
+        index.delete([70_001])
+        index.compact()
+        assert index.search(new[:1], 1, plan="8:float16").ids.tolist() == [[70_000]]
+        assert index.info().earlier_lists
+    with Index.open(earlier) as index:
+        assert index.info().earlier_lists
+        index.partition(12)
+        assert not index.info().earlier_lists
+        assert sorted(path.name for path in earlier.glob("partition*")) == ["partition.2.seg"]
+        assert [path.suffixes for path in (earlier / "segments").glob("*.lists")] == [[".2", ".lists"]]
+        exact, found = (index.search(new[:5], 9, plan=p).ids for p in ("8:float16", "8:pq4@2200 > 8:float16"))
+        np.testing.assert_array_equal(found, exact)
+        index.verify()
+
+
+def test_its_lists_can_be_removed(earlier: Path) -> None:
+    with Index.open(earlier) as index:
+        index.partition(0)
+        assert (index.info().partition, index.info().earlier_lists) == (None, False)
+        assert [*earlier.glob("partition*"), *earlier.rglob("*.lists")] == []
