@@ -88,7 +88,8 @@ _GAINS = """
 ## Beside {start}
 
 nDCG@10 x 1000, this model less the one before it, with the 95 % interval of a paired bootstrap over queries. Of {cells} comparisons, {better}
-are better beyond their interval and {worse} worse; at 95 % and without a correction, one in forty may be either by chance.
+are better beyond their interval and {worse} worse. Nothing is corrected for so many comparisons: where nothing had changed, one in forty would be
+either by chance; and the shares of the start were chosen so that nothing was worse on half of these queries.
 
 | collection | queries | {heading} |
 |---|---|{rule}
@@ -208,7 +209,7 @@ def _beside(kinds: dict[str, dict[str, Any]]) -> str:
     ]
     (one, *_) = kinds.values()
     return (
-        "\n| beside all-MiniLM-L6-v2 | texts/s at full dims, one thread each, the same "
+        "\n| beside all-MiniLM-L6-v2 | texts/s at full dims, one thread each (the teacher in PyTorch, float32), the same "
         f"{one['texts']:,} texts in turns: {'; '.join(told)} (`python -m recipes.builtin_model.speed`) |"
     )
 
