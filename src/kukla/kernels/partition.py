@@ -135,7 +135,8 @@ def nibble_scores(
     blocks : uint8 (blocks, pairs + 1, 32)
         The last line of a block are stretches.
     tables : uint8 (groups, 16)
-        Those of a pair of groups add up to at most 255. ``groups`` is ``2 * pairs``, a multiple of four and at most 256.
+        Those of a pair of groups add up to at most 255. ``groups`` is ``2 * pairs``, a multiple of four and at
+        most 256.
     base, offset, delta : float
         Rounded to float32.
 
@@ -148,15 +149,17 @@ def nibble_scores(
     if (isa := active()) != "numpy":
         dispatch.native.nibble_scores(isa, blocks, expanded(tables), base, offset, delta, scores)
         return scores
-    sums = _sums(np.ascontiguousarray(blocks[:, :-1].transpose(0, 2, 1)).reshape(-1, len(tables) // 2), tables)
+    sums = _sums(
+        np.ascontiguousarray(blocks[:, :-1].transpose(0, 2, 1)).reshape(-1, len(tables) // 2), tables
+    )
     stretches = blocks[:, -1].reshape(-1).astype(np.float32) * np.float32(1 / STRETCH_STEPS)
-    scores[:] = np.float32(base) + stretches * (np.float32(offset) + np.float32(delta) * sums.astype(np.float32))
+    scores[:] = np.float32(base) + stretches * (
+        np.float32(offset) + np.float32(delta) * sums.astype(np.float32)
+    )
     return scores
 
 
-def nibble_sums(
-    records: npt.NDArray[np.uint8], tables: npt.NDArray[np.uint8]
-) -> npt.NDArray[np.uint16]:
+def nibble_sums(records: npt.NDArray[np.uint8], tables: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint16]:
     """The sums of the table entries of long codes.
 
     Parameters
@@ -180,7 +183,8 @@ def nibble_sums(
 def _sums(codes: npt.NDArray[np.uint8], tables: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint16]:
     pairs = np.arange(codes.shape[1])
     sums = tables[2 * pairs, codes & 15].astype(np.uint16) + tables[2 * pairs + 1, codes >> 4]
-    return sums.sum(axis=1, dtype=np.uint16)
+    found: npt.NDArray[np.uint16] = sums.sum(axis=1, dtype=np.uint16)
+    return found
 
 
 def at_least(values: F32, least: float) -> npt.NDArray[np.uint32]:

@@ -35,8 +35,8 @@ CACHED_PLANS = 16
 class Bound:
     """A plan bound to the segments of a view.
 
-    ``row_bytes`` is what each stage reads of a row, ``survivor_bytes`` what it reads more of rows that it scores
-    twice, ``query_bytes`` what it reads of each query besides.
+    ``row_bytes`` is what each stage reads of a row, ``survivor_bytes`` what it reads more of rows that it
+    scores twice, ``query_bytes`` what it reads of each query besides.
     ``live`` are the view's own masks, and ``live_bytes`` the same as native code reads them.
     """
 
@@ -87,9 +87,7 @@ def _reports(
     seconds, scored = counts
     counted = zip(stages, scored, keeps, row_bytes, survivor_bytes, query_bytes, seconds, strict=True)
     return tuple(
-        StageReport(
-            stage, n, keep * nq, n * size + survivors(stage, n, keep * nq) * again + nq * once, time
-        )
+        StageReport(stage, n, keep * nq, n * size + survivors(stage, n, keep * nq) * again + nq * once, time)
         for stage, n, keep, size, again, once, time in counted
     )
 
