@@ -135,8 +135,8 @@ def nibble_scores(
     blocks : uint8 (blocks, pairs + 1, 32)
         The last line of a block are stretches.
     tables : uint8 (groups, 16)
-        Those of a pair of groups add up to at most 255. ``groups`` is ``2 * pairs``, a multiple of four and at
-        most 256.
+        Those of a pair of groups add up to at most 255. ``groups`` is ``2 * pairs``, a multiple of four and
+        at most 256.
     base, offset, delta : float
         Rounded to float32.
 
