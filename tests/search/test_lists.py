@@ -406,6 +406,18 @@ def test_survivors_are_the_same_everywhere(coded: Index, most: int, monkeypatch:
             np.testing.assert_array_equal(again.scores, one.scores)
 
 
+@native
+@pytest.mark.parametrize("different", [140_000, 900])
+def test_more_rows_than_native_code_holds_scores_of_at_a_time(tmp_path: Path, different: int) -> None:
+    """It holds 131,072. With 900 different vectors, ties are settled across those parts."""
+    rows = clustered(different, 8, seed=13)[np.arange(140_000) % different]
+    with Index.create(tmp_path / "index", dim=8) as index:
+        index.add(rows, batch_rows=len(rows))
+        index.partition(40, code_bytes=8)
+        for plan in ("8:pq4@300 > 8:float32", "8:pq4/20@30"):
+            same_everywhere(index, clustered(3, 8, seed=14), 10, plan)
+
+
 def test_long_codes_find_what_short_ones_do_not(coded: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     """The shortlist is as good as if all rows were scored by long codes, nearly; short codes are not."""
     asked = clustered(100, DIM, seed=12)
