@@ -169,7 +169,8 @@ public:
             }
             const bool last = i + 1 == keeps.size();
             for (std::size_t q = 0; q < nq; ++q) {
-                if (i > 0 || segments_.size() > 1) better_.select(found[q], keeps[i], last);
+                if (i > 0 || segments_.size() > 1 || stages_[i].kind == Kind::lists)
+                    better_.select(found[q], keeps[i], last);
                 cuts[i * nq + q] = -std::numeric_limits<float>::infinity();
                 if (found[q].empty() || keeps[i] >= before) continue;
                 float least = found[q][0].score;
