@@ -9,12 +9,12 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
+#include <numeric>
 #include <vector>
 
+#include "bins.hpp"
 #include "isa.hpp"
 #include "nibbles.hpp"
-#include "top_k.hpp"
 
 namespace kukla {
 
@@ -104,9 +104,12 @@ private:
         head_.assign(padded(head), 0);
         tail_.assign(padded(dim - head), 0);
         if (!(scale_ > 0.0)) return;
-        for (std::size_t d = 0; d < dim; ++d)
-            (d < head ? head_[d] : tail_[d - head]) =
-                static_cast<std::int16_t>(std::clamp(std::rint(static_cast<double>(query[d]) / scale_), -most, most));
+        // lrint is an instruction, where rint is a call.
+        const auto coded = [&](float value) {
+            return static_cast<std::int16_t>(std::lrint(std::clamp(static_cast<double>(value) / scale_, -most, most)));
+        };
+        for (std::size_t d = 0; d < head; ++d) head_[d] = coded(query[d]);
+        for (std::size_t d = head; d < dim; ++d) tail_[d - head] = coded(query[d]);
     }
 
     static std::size_t padded(std::size_t width) { return (width + kQueryPad - 1) / kQueryPad * kQueryPad; }
@@ -120,19 +123,42 @@ private:
             look_at_all();
             return arrange(probes);
         }
-        Best near(wanted, lists);
         std::vector<double> totals(lists, 0.0);
         std::vector<float> routes(lists);
         isa_.add_scaled(dots_.data(), partition_.worths, scale_, lists, totals.data());
         isa_.finish(totals.data(), nullptr, lists, routes.data());
-        near.offer(routes.data(), 0, lists, nullptr);
-        choices_.reserve(lists);
-        for (const std::uint64_t key : near.unsorted()) choices_.push_back({0.0, 0.0, static_cast<std::uint32_t>(key)});
+        const std::vector<std::uint32_t> near = best_of(routes, wanted);
+        choices_.reserve(wanted);
         for (std::size_t i = 0; i < wanted; ++i) {
-            if (i + 4 < wanted) prefetch_tail(choices_[i + 4].list);
-            choices_[i] = whole(choices_[i].list);
+            if (i + 4 < wanted) prefetch_tail(near[i + 4]);
+            choices_.push_back(whole(near[i]));
         }
         arrange(probes);
+    }
+
+    // Ties to the smaller number; in no order.
+    std::vector<std::uint32_t> best_of(const std::vector<float>& routes, std::size_t wanted) const {
+        const auto [low, high] = std::minmax_element(routes.begin(), routes.end());
+        std::vector<std::uint32_t> found(routes.size() + kAtLeastRoom);
+        std::size_t count = 0;
+        Bins bins(*low, *high);
+        if (bins.usable()) {
+            for (const float route : routes) bins.add(route);
+            const float least = bins.low(bins.reaching(wanted).first);
+            count = isa_.at_least(routes.data(), routes.size(), least, found.data());
+        }
+        if (count < wanted) {
+            count = routes.size();
+            std::iota(found.begin(), found.end(), 0U);
+        }
+        found.resize(count);
+        if (wanted < count)
+            std::nth_element(found.begin(), found.begin() + static_cast<std::ptrdiff_t>(wanted), found.end(),
+                             [&](std::uint32_t a, std::uint32_t b) {
+                                 return routes[a] != routes[b] ? routes[a] > routes[b] : a < b;
+                             });
+        found.resize(wanted);
+        return found;
     }
 
     void arrange(std::size_t probes) {

@@ -114,7 +114,7 @@ private:
             line[q] = largest > 0.0F ? static_cast<double>(static_cast<float>(wanted)) : 0.0;
             for (std::size_t d = 0; d < high - low && line[q] > 0.0; ++d)
                 coded[q * (high - low) + d] = static_cast<std::int16_t>(
-                    std::clamp(std::rint(static_cast<double>(x[d]) / line[q]), -code_max, code_max));
+                    std::lrint(std::clamp(static_cast<double>(x[d]) / line[q], -code_max, code_max)));
         }
         codes.push_back(std::move(coded));
         shell_scales.push_back(std::move(line));

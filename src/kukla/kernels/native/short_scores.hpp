@@ -2,7 +2,6 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -10,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "bins.hpp"
 #include "isa.hpp"
 #include "lists.hpp"
 #include "nibbles.hpp"
@@ -64,33 +64,10 @@ public:
 
 private:
     static constexpr std::size_t kBlocks = 1 << 12;  // half a MB of scores
-    static constexpr std::size_t kSample = 1 << 12, kBins = 512;
+    static constexpr std::size_t kSample = 1 << 11;
 
     struct Place {
         std::uint32_t visit, at;
-    };
-
-    // Scores by size, in bins of equal width.
-    class Bins {
-    public:
-        Bins(float low, float high) : low_(low), width_((high - low) / kBins), counts_{} {}
-        bool usable() const { return width_ > 0.0F && width_ <= std::numeric_limits<float>::max(); }
-        std::size_t of(float score) const {
-            return std::min<std::size_t>(static_cast<std::size_t>((score - low_) / width_), kBins - 1);
-        }
-        void add(float score) { ++counts_[of(score)]; }
-        float low(std::size_t bin) const { return low_ + static_cast<float>(bin) * width_; }
-
-        // The bin of the `wanted`-th largest, and how many are in larger bins.
-        std::pair<std::size_t, std::size_t> reaching(std::size_t wanted) const {
-            std::size_t bin = kBins - 1, above = 0;
-            while (bin > 0 && above + counts_[bin] < wanted) above += counts_[bin--];
-            return {bin, above};
-        }
-
-    private:
-        float low_, width_;
-        std::array<std::uint32_t, kBins> counts_;
     };
 
     template <class Before>
@@ -165,7 +142,7 @@ private:
         if (!bins.usable()) return lowest;
         for (std::size_t i = 0; i < slots; i += step)
             if (scores[i] != kNone) bins.add(scores[i]);
-        const std::size_t bin = bins.reaching(keep_ / step + keep_ / step / 8 + 32).first;
+        const std::size_t bin = bins.reaching(keep_ / step + keep_ / step / 8 + 16).first;
         return bin == 0 ? lowest : bins.low(bin);
     }
 
