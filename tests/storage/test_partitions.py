@@ -471,6 +471,27 @@ def test_rows_that_there_cannot_be_are_damage(parted: Path, name: str) -> None:
         index.verify()
 
 
+@pytest.mark.parametrize("name", kernels.available())
+def test_rows_that_there_cannot_be_and_that_tie_over_segments(tmp_path: Path, name: str) -> None:
+    """Ties over segments are settled by id, which must not be looked up outside of the ids."""
+    rows = np.tile(clustered(11, DIM), (100, 1))
+    with Index.create(tmp_path / "index", dim=DIM) as index:
+        index.add(rows, ids=range(1100))
+        index.add(rows, ids=range(1100, 2200))
+        index.partition(10)
+    for path in (tmp_path / "index" / "segments").glob("*.lists"):
+        (section,) = [one for one in open_container(path)[0]["sections"] if one["name"] == "rows"]
+        data = bytearray(path.read_bytes())
+        data[section["offset"] : section["offset"] + section["bytes"]] = b"\xff" * section["bytes"]
+        path.write_bytes(data)
+    with (
+        Index.open(tmp_path / "index") as index,
+        kernels.use(name),
+        pytest.raises(ChecksumError, match=r"a file of lists is damaged: .*; verify\(\) says which"),
+    ):
+        index.search(np.ones(DIM), 2, plan="16:pq4@2 > 16:float32")
+
+
 # Killed, and full disks
 
 STEPS = {

@@ -150,8 +150,14 @@ private:
             if (!allowed(segment, rows[i])) scores[i] = ShortScores::kNone;
     }
 
+    // Ids are read here: a damaged row number must not lead outside of them. Such a row is left out later.
     auto before(const Asked& one) const {
-        return [this, &one](const Short& a, const Short& b) { return better_(at(one, a, 0.0F), at(one, b, 0.0F)); };
+        const auto known = [this, &one](const Short& row) {
+            Candidate found = at(one, row, 0.0F);
+            found.row = std::min(found.row, static_cast<std::uint32_t>(segments_[found.segment].rows - 1));
+            return found;
+        };
+        return [this, known](const Short& a, const Short& b) { return better_(known(a), known(b)); };
     }
 
     Candidate at(const Asked& one, const Short& row, float score) const {
