@@ -223,7 +223,7 @@ class Index(Asking):
         lists: int | None = None,
         *,
         queries: Queries | None = None,
-        code_bytes: int = 96,
+        code_bytes: int = 128,
         seed: int = 0,
         threads: int = 1,
         progress: Progress | None = None,

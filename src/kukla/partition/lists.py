@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from kukla.errors import ForeignFileError
 from kukla.kernels.partition import BLOCK_ROWS, RECORD_TAIL
-from kukla.partition.model import Partition
+from kukla.partition.blocks import in_blocks
+from kukla.partition.model import NEAR_DIMS, Partition
 from kukla.progress import Progress
 from kukla.storage.container import Section, open_container, write_container
 
@@ -28,6 +29,9 @@ CODED_ROWS_PER_LIST = 8
 """Where lists are shorter on average, codes are mostly filling: rows are scored by what the segment keeps."""
 
 STEP_ROWS = 1 << 16
+
+LEAST_LENGTH = 1e-3
+"""A mean of unit vectors that is shorter has no direction: it is compared as its list is."""
 
 
 def lists_path(segment: Path, number: int) -> Path:
@@ -53,12 +57,16 @@ class SegmentLists:
     offsets : ndarray of uint64, shape (lists + 1,)
         Of each list's first row, in the order of lists.
     rows : ndarray of uint32, shape (n,)
-        The numbers of rows in the order of lists, ascending inside a list.
+        The numbers of rows in the order of lists; every 32 of a list are a block, inside of which they ascend.
     blocks : ndarray of uint64, shape (lists + 1,)
         With codes: of each list's first block. Else empty.
     shorts : ndarray of uint8, shape (blocks, short_bytes + 1, 32)
         A block is 32 rows of one list; the last one of a list is filled with zeros. Line p < short_bytes
         holds byte p of their short codes, the last line the stretches of these.
+    means : ndarray of uint8, shape (blocks / 32, mean_bytes + 1, 32)
+        The codes of the means of blocks, less the centroids of their lists, in the same form.
+    routes : ndarray of float32, shape (blocks,)
+        What scores of means are multiplied by to compare blocks: see ``Partition.routes``.
     longs : ndarray of uint8, shape (n, code_bytes)
         With codes: in the order of ``rows`` the long code of each, its stretch, and a zero. Else empty.
     """
@@ -74,6 +82,8 @@ class SegmentLists:
             self.offsets: NDArray[np.uint64] = arrays["offsets"]
             self.rows: NDArray[np.uint32] = arrays["rows"]
             self.blocks: NDArray[np.uint64] = arrays["blocks"]
+            self.means: NDArray[np.uint8] = arrays["means"]
+            self.routes: NDArray[np.float32] = arrays["routes"]
             self.shorts: NDArray[np.uint8] = arrays["shorts"]
             self.longs: NDArray[np.uint8] = arrays["longs"]
             self._check(partition, rows)
@@ -91,10 +101,6 @@ class SegmentLists:
     def rows_of(self, number: int) -> NDArray[np.int64]:
         """The rows of one list."""
         return self.rows[int(self.offsets[number]) : int(self.offsets[number + 1])].astype(np.int64)
-
-    def blocks_of(self, number: int) -> NDArray[np.uint8]:
-        """The blocks of one list."""
-        return self.shorts[int(self.blocks[number]) : int(self.blocks[number + 1])]
 
     def _check(self, partition: Partition, rows: int) -> None:
         lists, counts = partition.lists, np.diff(self.offsets.astype(np.int64))
@@ -119,6 +125,11 @@ class SegmentLists:
             or blocks[-1] != len(self.shorts)
         ):
             raise ValueError("blocks do not fit the offsets")
+        means = -(-len(self.shorts) // BLOCK_ROWS), partition.mean_bytes + 1, BLOCK_ROWS
+        if self.means.dtype.str != "|u1" or self.means.shape != means:
+            raise ValueError(f"means {self.means.dtype.str} {self.means.shape}, expected {means}")
+        if self.routes.dtype.str != "<f4" or self.routes.shape != (len(self.shorts),):
+            raise ValueError(f"routes {self.routes.dtype.str} {self.routes.shape}, blocks {len(self.shorts)}")
 
 
 def write_lists(
@@ -126,19 +137,22 @@ def write_lists(
     partition: Partition,
     vectors: NDArray[np.floating[Any]],
     *,
+    cosine: bool = True,
     origin: Mapping[str, str] | None = None,
     threads: int = 1,
     progress: Progress | None = None,
 ) -> int:
-    """Write the lists of a segment's vectors ``(rows, dim)``, and what they are made of; returns bytes."""
+    """Write the lists of a segment's vectors ``(rows, dim)``, and what they are made of; returns bytes.
+
+    Vectors are read twice: in the order of rows for their lists and codes, in that of blocks for the means.
+    """
     count = len(vectors)
     lists = np.empty(count, dtype=np.int64)
     coded = count >= CODED_ROWS_PER_LIST * partition.lists
     shorts = np.empty((count if coded else 0, partition.short_bytes + 1), dtype=np.uint8)
     longs = np.zeros((len(shorts), partition.code_bytes), dtype=np.uint8)
-    for start in range(0, count, STEP_ROWS):
-        part = slice(start, min(start + STEP_ROWS, count))
-        rows = np.ascontiguousarray(vectors[part], dtype=np.float32)
+    near = np.empty((len(shorts), min(NEAR_DIMS, partition.dim)), dtype=np.float16)
+    for part, rows in _steps(vectors):
         lists[part] = partition.assign(rows)
         if coded:
             (
@@ -147,44 +161,107 @@ def write_lists(
                 longs[part, :-RECORD_TAIL],
                 longs[part, -RECORD_TAIL],
             ) = partition.encode(rows, lists[part], threads=threads)
+            near[part] = _as_half(rows[:, : near.shape[1]])
         if progress is not None:
             progress(part.stop, count)
     sizes = np.bincount(lists, minlength=partition.lists)
     offsets = np.concatenate([[0], np.cumsum(sizes)])
     order = np.argsort(lists, kind="stable")
-    blocks = (
-        np.concatenate([[0], np.cumsum(-(-sizes // BLOCK_ROWS))]) if coded else np.empty(0, dtype=np.int64)
-    )
-    total = int(blocks[-1]) if coded else 0
-    # The place of each row, in the order of lists: lists begin with a new block.
-    place = np.arange(count) + np.repeat(blocks[:-1] * BLOCK_ROWS - offsets[:-1], sizes) if coded else None
-
-    def in_blocks() -> Iterator[NDArray[np.uint8]]:
-        if place is None:
-            return
-        step = STEP_ROWS // BLOCK_ROWS
-        for first in range(0, total, step):
-            last = min(first + step, total)
-            begin, end = np.searchsorted(place, [first * BLOCK_ROWS, last * BLOCK_ROWS])
-            filled = np.zeros(((last - first) * BLOCK_ROWS, shorts.shape[1]), dtype=np.uint8)
-            filled[place[begin:end] - first * BLOCK_ROWS] = shorts[order[begin:end]]
-            yield filled.reshape(last - first, BLOCK_ROWS, -1).transpose(0, 2, 1)
-
-    def in_order() -> Iterator[NDArray[np.uint8]]:
-        for start in range(0, len(longs), STEP_ROWS):
-            yield longs[order[start : start + STEP_ROWS]]
 
     def section(name: str, dtype: str, array: NDArray[Any]) -> Section:
         return Section(name, dtype, array.shape, lambda: (array,))
 
-    return write_container(
-        path,
-        [
-            section("offsets", "<u8", offsets),
-            section("rows", "<u4", order),
+    lines = partition.short_bytes + 1
+    if coded:
+        blocks = np.concatenate([[0], np.cumsum(-(-sizes // BLOCK_ROWS))])
+        for start, stop in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True):
+            if stop - start > BLOCK_ROWS:
+                members = order[start:stop]
+                order[start:stop] = members[in_blocks(near[members].astype(np.float32), BLOCK_ROWS)]
+        del near
+        # The place of each row, in the order of lists: lists begin with a new block.
+        place = np.arange(count) + np.repeat(blocks[:-1] * BLOCK_ROWS - offsets[:-1], sizes)
+        list_of = np.repeat(np.arange(partition.lists), np.diff(blocks))
+        codes, routes = _means(partition, vectors, order, place, list_of, cosine=cosine, threads=threads)
+        coded_sections = [
             section("blocks", "<u8", blocks),
-            Section("shorts", "|u1", (total, shorts.shape[1], BLOCK_ROWS), in_blocks),
-            Section("longs", "|u1", longs.shape, in_order),
-        ],
-        {"rows": count, **(origin or {})},
-    )
+            section("means", "|u1", np.concatenate([*_lines(codes, np.arange(len(codes)))])),
+            section("routes", "<f4", routes),
+            Section("shorts", "|u1", (len(codes), lines, BLOCK_ROWS), lambda: _lines(shorts, place, order)),
+            Section("longs", "|u1", longs.shape, lambda: (longs[order[part]] for part in _parts(count))),
+        ]
+    else:
+        coded_sections = [
+            section("blocks", "<u8", np.empty(0, dtype=np.uint64)),
+            section("means", "|u1", np.empty((0, partition.mean_bytes + 1, BLOCK_ROWS), dtype=np.uint8)),
+            section("routes", "<f4", np.empty(0, dtype=np.float32)),
+            section("shorts", "|u1", np.empty((0, lines, BLOCK_ROWS), dtype=np.uint8)),
+            section("longs", "|u1", longs),
+        ]
+    sections = [section("offsets", "<u8", offsets), section("rows", "<u4", order), *coded_sections]
+    return write_container(path, sections, {"rows": count, **(origin or {})})
+
+
+def _parts(count: int) -> Iterator[slice]:
+    for start in range(0, count, STEP_ROWS):
+        yield slice(start, min(start + STEP_ROWS, count))
+
+
+def _steps(vectors: NDArray[np.floating[Any]]) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    for part in _parts(len(vectors)):
+        yield part, np.ascontiguousarray(vectors[part], dtype=np.float32)
+
+
+def _as_half(values: NDArray[np.float32]) -> NDArray[np.float16]:
+    """Only to say which rows are like each other: what float16 cannot hold is cut off."""
+    most = np.float32(np.finfo(np.float16).max)
+    return np.clip(values, -most, most).astype(np.float16)
+
+
+def _means(
+    partition: Partition,
+    vectors: NDArray[np.floating[Any]],
+    order: NDArray[np.int64],
+    place: NDArray[np.int64],
+    list_of: NDArray[np.int64],
+    *,
+    cosine: bool,
+    threads: int,
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """The codes of the means of blocks with their stretches, uint8 ``(blocks, mean_bytes + 1)``, and routes."""
+    count = len(list_of)
+    codes = np.empty((count, partition.mean_bytes + 1), dtype=np.uint8)
+    routes = partition.routes[list_of]
+    filled = np.bincount(place // BLOCK_ROWS, minlength=count).astype(np.float32)
+    for part, begin, end in _block_parts(place, count):
+        rows = np.zeros(((part.stop - part.start) * BLOCK_ROWS, partition.dim), dtype=np.float32)
+        by_row = begin + np.argsort(order[begin:end])  # as they lie in the file
+        rows[place[by_row] - part.start * BLOCK_ROWS] = vectors[order[by_row]]
+        means = rows.reshape(-1, BLOCK_ROWS, partition.dim).sum(axis=1) / filled[part, None]
+        if cosine:
+            lengths = np.linalg.norm(means, axis=1)
+            there = lengths > LEAST_LENGTH
+            routes[part] = np.where(there, 1 / np.where(there, lengths, 1), routes[part])
+        residuals = means - partition.centroids[list_of[part]]
+        codes[part, :-1], codes[part, -1] = partition.mean.encode(residuals, threads=threads)
+    return codes, routes
+
+
+def _block_parts(place: NDArray[np.int64], blocks: int) -> Iterator[tuple[slice, int, int]]:
+    """Some blocks at a time, and which places are in them: ``place`` ascends."""
+    step = STEP_ROWS // BLOCK_ROWS
+    for first in range(0, blocks, step):
+        last = min(first + step, blocks)
+        begin, end = np.searchsorted(place, [first * BLOCK_ROWS, last * BLOCK_ROWS])
+        yield slice(first, last), int(begin), int(end)
+
+
+def _lines(
+    codes: NDArray[np.uint8], place: NDArray[np.int64], order: NDArray[np.int64] | None = None
+) -> Iterator[NDArray[np.uint8]]:
+    """Blocks of codes ``(n, bytes)``: code i, or ``order[i]``, at ``place[i]``, which ascends; else zeros."""
+    for part, begin, end in _block_parts(place, int(place[-1]) // BLOCK_ROWS + 1):
+        filled = np.zeros(((part.stop - part.start) * BLOCK_ROWS, codes.shape[1]), dtype=np.uint8)
+        chosen = codes[begin:end] if order is None else codes[order[begin:end]]
+        filled[place[begin:end] - part.start * BLOCK_ROWS] = chosen
+        yield filled.reshape(-1, BLOCK_ROWS, codes.shape[1]).transpose(0, 2, 1)

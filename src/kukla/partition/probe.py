@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kukla.partition.codebooks import CODEWORDS, Codebook
-from kukla.partition.model import HEAD_DIMS, MORE, Partition
+from kukla.partition.model import HEAD_DIMS, Partition
 from kukla.precision import QUERY_CODE_MAX
 
 __all__ = ["Probe", "Tables"]
@@ -71,16 +71,17 @@ class Probe:
     Parameters
     ----------
     lists : ndarray of int64, shape (lists,)
-        All lists, the most promising first. The first ``probes + probes // 2 + 16`` are those whose heads
-        score best, ordered by their whole centroids; then come all others.
+        All lists: first the ``probes`` whose heads score best, in the order of their numbers; then all
+        others, ordered by their whole centroids.
     scores : ndarray of float64, shape (lists,)
         ``<query, centroid>``, in the order of ``lists``.
-    short, long : Tables
-        Of the short and of the long codes.
+    mean, short, long : Tables
+        Of the codes of means of blocks, of short and of long codes.
     """
 
     lists: NDArray[np.int64]
     scores: NDArray[np.float64]
+    mean: Tables
     short: Tables
     long: Tables
 
@@ -88,7 +89,8 @@ class Probe:
     def of(cls, partition: Partition, query: NDArray[np.float32], probes: int) -> Probe:
         """For a float32 query ``(dim,)`` that looks into ``probes`` lists first."""
         lists, scores = _order(partition, query, probes)
-        return cls(lists, scores, Tables.of(partition.short, query), Tables.of(partition.long, query))
+        books = partition.mean, partition.short, partition.long
+        return cls(lists, scores, *(Tables.of(book, query) for book in books))
 
 
 def _order(
@@ -109,6 +111,6 @@ def _order(
     with np.errstate(over="ignore"):
         by_head = np.lexsort((numbers, -heads.astype(np.float32)))
     chosen = np.zeros(partition.lists, dtype=np.bool_)
-    chosen[by_head[: probes + probes // 2 + MORE]] = True
-    order = np.lexsort((numbers, -(scores * routes), ~chosen))
+    chosen[by_head[:probes]] = True
+    order = np.lexsort((numbers, np.where(chosen, 0.0, -(scores * routes)), ~chosen))
     return order, scores[order]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +12,9 @@ from numpy.typing import NDArray
 from kukla import kernels
 from kukla.cost import bytes_before, bytes_per_row, bytes_per_survivor, survivors
 from kukla.errors import ChecksumError
-from kukla.kernels.partition import RECORD_TAIL, STRETCH_STEPS
+from kukla.kernels.partition import BLOCK_ROWS, RECORD_TAIL, STRETCH_STEPS
 from kukla.nesting import Nesting
-from kukla.partition.model import SHORTLIST
+from kukla.partition.model import SHORTLIST, rows_wanted
 from kukla.partition.probe import Probe
 from kukla.plan import Plan, Stage
 from kukla.precision import Precision
@@ -26,6 +27,7 @@ from kukla.storage.store import View
 
 __all__ = ["damaged_lists", "scan_lists", "stage_without_codes", "usual_rows", "without_lists"]
 
+MOST = float(np.finfo(np.float32).max)
 MOST_OF_A_LIST = 2.0**126
 """Short scores are float32 from the start: a list's own beyond this are taken for this."""
 
@@ -56,8 +58,12 @@ def without_lists(
     allowed = count_allowed(view, masks)
     share = min(1.0, usual_rows(first, view) / max(1, allowed))
     row_bytes = bytes_per_row(first, nesting, renormalise=renormalise, partition=partition)
-    in_lists = share * sum(segment.rows for segment in view.segments) * row_bytes
-    twice = survivors(first, round(share * allowed), first.kept(k)) * bytes_per_survivor(first, partition)
+    seen = round(share * allowed)
+    scored = rows_wanted(seen, min(first.probes or partition.lists, partition.lists), partition.lists, first.kept(k))
+    # Blocks are read whole, and a filter leaves few rows in each.
+    whole = sum(segment.rows for segment in view.segments) / max(1, allowed)
+    in_lists = min(share * sum(segment.rows for segment in view.segments), scored * whole) * row_bytes
+    twice = survivors(first, scored, first.kept(k)) * bytes_per_survivor(first, partition)
     following = Plan(plan.stages[1:] or [exact_stage(view.segments[0].layout)])
     alone = allowed * bytes_per_row(following.stages[0], nesting, renormalise=renormalise)
     return following if alone <= in_lists + twice + bytes_before(first, partition) else plan
@@ -74,19 +80,21 @@ def scan_lists(
 
     A query looks into ``stage.probes`` lists; then, until it has seen ``keep`` rows, into the next ones.
     Where a filter or deletions leave fewer rows in each list, it goes on until it has seen as many as it
-    would have without. The rows it sees are scored by their short codes, and the best ``SHORTLIST * keep``
-    of them, ties by id, by their long codes. Rows of lists without codes, and all rows of segments without
-    lists, are scored by :func:`stage_without_codes`.
+    would have without. Of the blocks of these lists it takes those whose means score best, ties by segment
+    and place, until they have :func:`rows_wanted`. Their rows are scored by their short codes, and the best
+    ``SHORTLIST * keep`` of them, ties by id, by their long codes. Rows of lists without codes, and all rows
+    of segments without lists, are scored by :func:`stage_without_codes`.
 
     Returns
     -------
     rows, scores : list of ndarray, one a query, each of at least ``keep`` rows
         Numbered over all segments. Scores of long codes, or of :func:`stage_without_codes`.
     scored : int
-        Rows that were seen, over all queries.
+        Rows that were scored, over all queries.
     """
     assert view.partition is not None  # execute() has checked
-    probes = min(stage.probes or view.partition.lists, view.partition.lists)
+    all_lists = view.partition.lists
+    probes = min(stage.probes or all_lists, all_lists)
     masked = any(mask is not None for mask in masks)
     allowed = sum(
         segment.rows if mask is None else int(np.count_nonzero(mask))
@@ -100,18 +108,18 @@ def scan_lists(
             stage_without_codes(layout), queries[number : number + 1], layout.nesting, renormalise=False
         )
         probe = Probe.of(view.partition, queries[number], probes)
-        coded: list[_Seen] = []
+        blocks: list[_Blocks] = []
         others: list[tuple[Rows, Scores]] = []
         seen = 0
-        for i in range(view.partition.lists):
+        for i in range(all_lists):
             if i >= probes and seen >= want:
                 break
             for s, (lists, mask) in enumerate(zip(view.lists, masks, strict=True)):
                 if lists is None:
                     continue
                 if lists.coded:
-                    coded.append(_see(probe, i, view, s, mask))
-                    seen += len(coded[-1].rows)
+                    blocks.append(_look(probe, i, view, s, mask))
+                    seen += int(blocks[-1].open.sum())
                 else:
                     rows = _allowed(_rows_of(probe, i, view, s), mask)
                     others.append((rows + view.starts[s], _by_stage(scorer, view, s, rows)))
@@ -120,13 +128,72 @@ def scan_lists(
             if lists is None:
                 rows = _allowed(np.arange(view.segments[s].rows), masks[s])
                 others.append((rows + view.starts[s], _by_stage(scorer, view, s, rows)))
-                seen += len(rows)
-        if coded:
-            others.append(_survivors(probe, _Seen.joined(coded), view, SHORTLIST * keep))
+        scored += sum(len(rows) for rows, _ in others)
+        if blocks:
+            found = _Blocks.joined(blocks)
+            chosen = found.best(rows_wanted(int(found.open.sum()), probes, all_lists, keep))
+            if len(chosen.places):
+                coded = _see(probe, chosen, view, masks)
+                scored += len(coded.rows)
+                others.append(_survivors(probe, coded, view, SHORTLIST * keep))
         all_rows.append(np.concatenate([rows for rows, _ in others]))
         all_scores.append(np.concatenate([scores for _, scores in others]))
-        scored += seen
     return all_rows, all_scores, scored
+
+
+@dataclass(frozen=True, slots=True)
+class _Blocks:
+    """Blocks that a query may score: ``segments`` and ``places`` say where they are, ``lists`` in which of the
+    probe's lists, ``scores`` what their means score, ``open`` how many of their rows are allowed."""
+
+    segments: NDArray[np.int64]
+    places: NDArray[np.int64]
+    lists: NDArray[np.int64]
+    scores: Scores
+    open: NDArray[np.int64]
+
+    @classmethod
+    def joined(cls, parts: Sequence[_Blocks]) -> _Blocks:
+        names = [field.name for field in fields(cls)]
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+    def part(self, where: NDArray[Any]) -> _Blocks:
+        return _Blocks(*(getattr(self, field.name)[where] for field in fields(self)))
+
+    def best(self, rows: int) -> _Blocks:
+        """Those with the best means that have so many rows together."""
+        filled = self.part(self.open > 0)
+        order = np.lexsort((filled.places, filled.segments, -filled.scores))
+        before = np.cumsum(filled.open[order]) - filled.open[order]
+        return filled.part(order[before < rows])
+
+
+def _look(probe: Probe, i: int, view: View, s: int, mask: Mask) -> _Blocks:
+    """The blocks of one list in one segment with codes."""
+    lists = view.lists[s]
+    assert lists is not None
+    number, rows = int(probe.lists[i]), _rows_of(probe, i, view, s)
+    first, last = int(lists.blocks[number]), int(lists.blocks[number + 1])
+    places = np.arange(first, last)
+    allowed = np.ones(len(rows), dtype=np.int64) if mask is None else mask[rows].astype(np.int64)
+    means = np.ascontiguousarray(lists.means[first // BLOCK_ROWS : -(-last // BLOCK_ROWS)])
+    tables = probe.mean
+    residuals = kernels.nibble_scores(means, tables.entries, 0.0, tables.offset, tables.delta)
+    residuals = residuals[places - first // BLOCK_ROWS * BLOCK_ROWS]
+    with np.errstate(over="ignore"):
+        scores = (_base(probe, i) + residuals) * lists.routes[first:last]
+    scores = np.nan_to_num(scores, nan=-MOST, posinf=MOST, neginf=-MOST)
+    return _Blocks(
+        np.full(len(places), s),
+        places,
+        np.full(len(places), i),
+        scores,
+        np.bincount(np.arange(len(rows)) // BLOCK_ROWS, allowed, len(places)).astype(np.int64),
+    )
+
+
+def _base(probe: Probe, i: int) -> np.float32:
+    return np.float32(np.clip(probe.scores[i], -MOST_OF_A_LIST, MOST_OF_A_LIST))
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,28 +209,24 @@ class _Seen:
     records: NDArray[np.int64]
     lists: NDArray[np.int64]
 
-    @classmethod
-    def joined(cls, parts: Sequence[_Seen]) -> _Seen:
-        return cls(
-            np.concatenate([part.rows for part in parts]),
-            np.concatenate([part.scores for part in parts]),
-            np.concatenate([part.records for part in parts]),
-            np.concatenate([part.lists for part in parts]),
+
+def _see(probe: Probe, blocks: _Blocks, view: View, masks: Sequence[Mask]) -> _Seen:
+    """The allowed rows of these blocks."""
+    tables, parts = probe.short, []
+    for s, place, i in zip(blocks.segments, blocks.places, blocks.lists, strict=True):
+        lists, mask = view.lists[s], masks[s]
+        assert lists is not None
+        number = int(probe.lists[i])
+        at = int(place - lists.blocks[number].astype(np.int64)) * BLOCK_ROWS
+        rows = lists.rows_of(number)[at : at + BLOCK_ROWS]
+        block = np.ascontiguousarray(lists.shorts[place : place + 1])
+        scores = kernels.nibble_scores(
+            block, tables.entries, float(_base(probe, i)), tables.offset, tables.delta
         )
-
-
-def _see(probe: Probe, i: int, view: View, s: int, mask: Mask) -> _Seen:
-    """The allowed rows of one list in one segment with codes."""
-    lists = view.lists[s]
-    assert lists is not None
-    rows = _rows_of(probe, i, view, s)
-    base = np.float32(np.clip(probe.scores[i], -MOST_OF_A_LIST, MOST_OF_A_LIST))
-    blocks = np.ascontiguousarray(lists.blocks_of(int(probe.lists[i])))
-    tables = probe.short
-    scores = kernels.nibble_scores(blocks, tables.entries, float(base), tables.offset, tables.delta)
-    where = np.arange(len(rows)) if mask is None else np.flatnonzero(mask[rows])
-    first = int(lists.offsets[probe.lists[i]])
-    return _Seen(rows[where] + view.starts[s], scores[where], where + first, np.full(len(where), i))
+        where = np.arange(len(rows)) if mask is None else np.flatnonzero(mask[rows])
+        records = where + int(lists.offsets[number]) + at
+        parts.append((rows[where] + view.starts[s], scores[where], records, np.full(len(where), i)))
+    return _Seen(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
 def _survivors(probe: Probe, seen: _Seen, view: View, count: int) -> tuple[Rows, Scores]:

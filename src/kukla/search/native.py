@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from kukla import kernels
 from kukla.cost import bytes_before, bytes_per_row, bytes_per_survivor, survivors
 from kukla.nesting import Nesting
-from kukla.partition.model import SHORTLIST
+from kukla.partition.model import LEAST_SHARE, SHORTLIST
 from kukla.plan import Plan, Stage
 from kukla.precision import Precision
 from kukla.search.lists import damaged_lists, stage_without_codes
@@ -155,8 +155,9 @@ def _bind(plan: Plan, view: View, nesting: Nesting, renormalise: bool, isa: str)
     arrays = None
     if partition is not None:
         names = "heads", "tails", "scales", "routes", "worths"
-        books = [(book.order, book.ends, book.books) for book in (partition.short, partition.long)]
-        arrays = (*(getattr(partition, name) for name in names), *books, SHORTLIST)
+        all_books = partition.mean, partition.short, partition.long
+        books = [(book.order, book.ends, book.books) for book in all_books]
+        arrays = (*(getattr(partition, name) for name in names), *books, SHORTLIST, LEAST_SHARE)
     runner = kernels.runner(isa, list(nesting), stages, arrays, view.count)
     for segment, lists in zip(view.segments, view.lists, strict=True):
         codes, scales, norms = zip(
@@ -164,7 +165,8 @@ def _bind(plan: Plan, view: View, nesting: Nesting, renormalise: bool, isa: str)
         )
         listed = None
         if partition is not None and lists is not None:
-            listed = lists.offsets, lists.rows, lists.blocks, lists.shorts, lists.longs
+            names = "offsets", "rows", "blocks", "means", "routes", "shorts", "longs"
+            listed = tuple(getattr(lists, name) for name in names)
         runner.add_segment(segment.rows, *segment.id_arrays(), codes, scales, norms, listed)
     row_bytes = tuple(
         bytes_per_row(stage, nesting, renormalise=renormalise, partition=partition) for stage in plan.stages

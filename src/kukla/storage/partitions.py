@@ -2,8 +2,8 @@
 
 The catalog says which partition is in use, by number; numbers are never used twice. Lists are derived from
 the segments: where a file of lists is missing (a version without partitions wrote the segment, or it is
-small) the segment is scanned. A partition that an earlier version wrote, with one code a row, is not used:
-the index opens, and searches without lists.
+small) the segment is scanned. A partition that an earlier version wrote, without means of blocks, is not
+used: the index opens, and searches without lists.
 """
 
 from __future__ import annotations
@@ -51,7 +51,14 @@ class _Stored:
         if segment.rows >= LEAST_ROWS:
             path = self.lists_path(segment)
             path.unlink(missing_ok=True)  # of a change that failed
-            write_lists(path, self.model, segment.vectors, origin=self._origin(segment), threads=threads)
+            write_lists(
+                path,
+                self.model,
+                segment.vectors,
+                cosine=segment.layout.cosine,
+                origin=self._origin(segment),
+                threads=threads,
+            )
 
     def _origin(self, segment: Segment) -> dict[str, str]:
         return {"segment": segment.identity, "partition": self.identity}
@@ -101,7 +108,7 @@ class Partitions:
         if known is None or known.number != number:
             path = self._path(number)
             header, arrays = open_container(path)
-            if "order" in arrays and "short_order" not in arrays:
+            if "mean_order" not in arrays and ("order" in arrays or "short_order" in arrays):
                 self._earlier = number
                 return None
             verify_container(path)

@@ -49,8 +49,10 @@ void nibble_scores(const char* isa, const Array<const std::uint8_t, 3>& blocks,
     require(blocks.shape(2) == kNibbleRows && pairs % 2 == 0 && 2 * pairs <= kMostGroups &&
                 tables.shape(0) == pairs * 64 && scores.shape(0) == count * kNibbleRows,
             "codes, tables and scores do not match");
-    isa_named(isa).nibble_scores(blocks.data(), count, pairs, tables.data(), base, offset, delta, blocks.data(),
-                                 scores.data());
+    std::vector<const std::uint8_t*> all(count);
+    for (std::size_t i = 0; i < count; ++i) all[i] = blocks.data() + i * blocks.shape(1) * kNibbleRows;
+    const std::vector<float> bases(count, base);
+    isa_named(isa).nibble_scores(all.data(), bases.data(), count, pairs, tables.data(), offset, delta, scores.data());
 }
 
 void nibble_sums(const char* isa, const Array<const std::uint8_t, 2>& records,

@@ -30,12 +30,15 @@ public:
     using Stage = std::tuple<std::string, std::size_t, bool, std::size_t>;  // precision, dim, renormalise, probes
     // Order, ends, books: see CodebookData.
     using Codebook = std::tuple<Array<const std::uint64_t, 1>, Array<const std::uint64_t, 1>, Array<const float, 2>>;
-    // Heads, tails, scales, routes, worths, short codes, long codes, shortlist: see PartitionData.
+    // Heads, tails, scales, routes, worths, codes of means, short codes, long codes, shortlist, least share: see
+    // PartitionData.
     using Partition = std::tuple<Array<const std::int8_t, 2>, Array<const std::int8_t, 2>, Array<const float, 1>,
-                                 Array<const float, 1>, Array<const float, 1>, Codebook, Codebook, std::size_t>;
-    // Offsets, rows, blocks, short codes, long codes: see ListsData. The last three may be empty.
+                                 Array<const float, 1>, Array<const float, 1>, Codebook, Codebook, Codebook,
+                                 std::size_t, std::size_t>;
+    // Offsets, rows, blocks, means, routes, short codes, long codes: see ListsData. The last five may be empty.
     using Lists = std::tuple<Array<const std::uint64_t, 1>, Array<const std::uint32_t, 1>, Array<const std::uint64_t, 1>,
-                             Array<const std::uint8_t, 3>, Array<const std::uint8_t, 2>>;
+                             Array<const std::uint8_t, 3>, Array<const float, 1>, Array<const std::uint8_t, 3>,
+                             Array<const std::uint8_t, 2>>;
 
     BoundRunner(const std::string& isa, std::vector<std::size_t> ends, const std::vector<Stage>& stages,
                 const std::optional<Partition>& partition, std::size_t live)
@@ -119,13 +122,15 @@ private:
     std::size_t depth_of_plan() const { return stages_.size() - (stages_[0].kind == Kind::lists ? 1 : 0); }
 
     void set_partition(const Partition& given) {
-        const auto& [heads, tails, scales, routes, worths, shorts, longs, shortlist] = given;
+        const auto& [heads, tails, scales, routes, worths, means, shorts, longs, shortlist, least_share] = given;
         const std::size_t lists = heads.shape(0), dim = ends_.back();
         require(lists > 0 && tails.shape(0) == lists && heads.shape(1) + tails.shape(1) == dim &&
-                    scales.shape(0) == lists && routes.shape(0) == lists && worths.shape(0) == lists && shortlist > 0,
+                    scales.shape(0) == lists && routes.shape(0) == lists && worths.shape(0) == lists && shortlist > 0 &&
+                    least_share > 0,
                 "centroids do not fit the vectors");
-        partition_ = {lists,         dim,           heads.shape(1), heads.data(),     tails.data(),    scales.data(),
-                      routes.data(), worths.data(), codebook(shorts), codebook(longs), shortlist};
+        partition_ = {lists,           dim,           heads.shape(1),  heads.data(),     tails.data(),    scales.data(),
+                      routes.data(),   worths.data(), codebook(means), codebook(shorts), codebook(longs), shortlist,
+                      least_share};
     }
 
     CodebookData codebook(const Codebook& given) const {
@@ -140,22 +145,29 @@ private:
     }
 
     ListsData lists_of(std::size_t rows, const Lists& given) const {
-        const auto& [offsets, numbers, blocks, shorts, longs] = given;
+        const auto& [offsets, numbers, blocks, means, routes, shorts, longs] = given;
         const std::size_t lists = partition_.lists;
         require(lists > 0 && offsets.shape(0) == lists + 1 && numbers.shape(0) == rows && offsets.data()[0] == 0 &&
                     offsets.data()[lists] == rows && std::is_sorted(offsets.data(), offsets.data() + lists + 1),
                 "lists do not fit the partition");
-        ListsData made{offsets.data(), numbers.data(), nullptr, nullptr, nullptr};
+        ListsData made;
+        made.offsets = offsets.data();
+        made.rows = numbers.data();
         if (shorts.shape(0) == 0) return made;
         require(blocks.shape(0) == lists + 1 && shorts.shape(1) * kNibbleRows == partition_.block_bytes() &&
                     shorts.shape(2) == kNibbleRows && blocks.data()[lists] == shorts.shape(0) &&
-                    longs.shape(0) == rows && longs.shape(1) == partition_.record_bytes(),
+                    means.shape(0) == (shorts.shape(0) + kNibbleRows - 1) / kNibbleRows &&
+                    means.shape(1) * kNibbleRows == partition_.mean_bytes() && means.shape(2) == kNibbleRows &&
+                    routes.shape(0) == shorts.shape(0) && longs.shape(0) == rows &&
+                    longs.shape(1) == partition_.record_bytes(),
                 "codes do not fit the lists");
         for (std::size_t l = 0; l < lists; ++l)
             require(blocks.data()[l + 1] - blocks.data()[l] ==
                         (offsets.data()[l + 1] - offsets.data()[l] + kNibbleRows - 1) / kNibbleRows,
                     "codes do not fit the lists");
         made.blocks = blocks.data();
+        made.means = means.data();
+        made.routes = routes.data();
         made.shorts = shorts.data();
         made.longs = longs.data();
         return made;

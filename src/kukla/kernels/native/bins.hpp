@@ -23,7 +23,7 @@ public:
     std::size_t of(float score) const {
         return std::min<std::size_t>(static_cast<std::size_t>((score - low_) * per_width_), kBins - 1);
     }
-    void add(float score) { ++counts_[of(score)]; }
+    void add(float score, std::uint32_t times = 1) { counts_[of(score)] += times; }
     float low(std::size_t bin) const { return low_ + static_cast<float>(bin) * width_; }
 
     // The bin of the `wanted`-th largest, and how many are in larger bins.

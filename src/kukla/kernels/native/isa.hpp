@@ -63,10 +63,10 @@ struct Isa {
     std::size_t (*unit_rows32)(const float* rows, std::size_t n, std::size_t dim, float* out);
     std::size_t (*unit_rows64)(const double* rows, std::size_t n, std::size_t dim, float* out);
 
-    // scores[v] = base + stretch * (offset + delta * sum of entries) of 32 rows of each block. What will be scanned next,
-    // as many blocks from `next` on, is asked for meanwhile. See nibbles.hpp.
-    void (*nibble_scores)(const std::uint8_t* codes, std::size_t blocks, std::size_t pairs, const std::uint8_t* tables,
-                          float base, float offset, float delta, const std::uint8_t* next, float* scores);
+    // scores[v] = base + stretch * (offset + delta * sum of entries) of the 32 rows of each block, which has a base of its
+    // own. See nibbles.hpp.
+    void (*nibble_scores)(const std::uint8_t* const* blocks, const float* bases, std::size_t count, std::size_t pairs,
+                          const std::uint8_t* tables, float offset, float delta, float* scores);
 
     // Sums of entries of at most 32 records, of which the first `pairs` bytes are codes; `sums` has room for 32.
     void (*nibble_record_sums)(const std::uint8_t* const* records, std::size_t count, std::size_t pairs,

@@ -1,16 +1,19 @@
-// The first stage of a plan over partitioned lists: the rows of the lists nearest to each query, by their short codes; the
-// best of these by their long codes.
+// The first stage of a plan over partitioned lists: of the lists nearest to each query the blocks whose means score best;
+// their rows by their short codes, the best of these by their long codes.
 #pragma once
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
+#include <numeric>
 #include <utility>
 #include <vector>
 
 #include "candidates.hpp"
 #include "lists.hpp"
 #include "partition.hpp"
+#include "select.hpp"
 #include "short_scores.hpp"
 
 namespace kukla {
@@ -29,9 +32,7 @@ public:
     ListScan(const Isa& isa, const PartitionData& partition, const Better& better, std::vector<Segment> segments,
              std::size_t probes, std::size_t keep, std::size_t want, const Score& score)
         : isa_(isa), partition_(partition), better_(better), segments_(std::move(segments)),
-          probes_(std::min(probes, partition.lists)), keep_(keep), want_(want), score_(score) {
-        ahead_ = distance();
-    }
+          probes_(std::min(probes, partition.lists)), keep_(keep), want_(want), score_(score) {}
 
     // Appends to each query's candidates; returns how many rows were scored.
     std::int64_t run(const float* queries, std::size_t nq, std::size_t threads,
@@ -52,19 +53,34 @@ public:
     }
 
 private:
+    static constexpr std::size_t kAhead = 64;  // so many records are asked for before they are read
+
+    // A thread uses the same room for all its queries: half a megabyte is slow to get.
+    struct Room {
+        ShortScores::Room shorts;
+        std::vector<const std::uint8_t*> codes;
+        std::vector<float> bases, means, scores;
+        std::vector<std::uint8_t> open;
+        std::vector<std::uint32_t> slots, chosen;
+    };
+
     struct Asked {
-        Asked(const ListScan& scan, const float* query, ShortScores::Room& room)
-            : lists(scan.isa_, scan.partition_, query, scan.probes_),
-              shorts(scan.isa_, scan.keep_ * scan.partition_.shortlist, room) {}
+        Asked(const ListScan& scan, const float* query, Room& given)
+            : lists(scan.isa_, scan.partition_, query, scan.probes_), room(given),
+              shorts(scan.isa_, scan.keep_ * scan.partition_.shortlist, given.shorts) {
+            room.open.clear();
+            visits.reserve(scan.probes_ * scan.segments_.size());
+        }
         ListQuery lists;
+        Room& room;  // scores and open rows of all blocks to choose from, one visit after the other
         ShortScores shorts;
         std::vector<Visit> visits;
         std::vector<Candidate> line;
-        std::size_t seen = 0;
+        std::size_t seen = 0, coded = 0, scored = 0;
     };
 
-    static ShortScores::Room& room() {
-        static thread_local ShortScores::Room one;
+    static Room& room() {
+        static thread_local Room one;
         return one;
     }
 
@@ -75,44 +91,22 @@ private:
             for (std::size_t s = 0; s < segments_.size(); ++s) {
                 const Segment& segment = segments_[s];
                 if (segment.lists.offsets == nullptr) continue;
-                if (segment.lists.shorts == nullptr) {
+                if (segment.lists.shorts == nullptr)
                     one_by_one(one, number, s, choice.list);
-                } else {
-                    const std::size_t soon = i + ahead_ < probes_ ? one.lists[i + ahead_].list : choice.list;
-                    by_short_codes(one, s, choice, blocks_of(segment, soon));
-                }
+                else
+                    look(one, s, choice);
             }
         }
+        compare_means(one);
+        by_short_codes(one);
         by_long_codes(one);
         better_.select(one.line, keep_, false);
         found.insert(found.end(), one.line.begin(), one.line.end());
-        return static_cast<std::int64_t>(one.seen);
-    }
-
-    // So many lists ahead are asked for that their codes are there when they are scanned.
-    std::size_t distance() const {
-        constexpr std::size_t bytes = 16 << 10;
-        std::size_t all = 0;
-        for (const Segment& segment : segments_)
-            if (segment.lists.shorts != nullptr)
-                all += segment.lists.blocks[partition_.lists] * partition_.block_bytes();
-        return std::clamp<std::size_t>(bytes * partition_.lists / std::max<std::size_t>(1, all), 1, 8);
-    }
-
-    const std::uint8_t* blocks_of(const Segment& segment, std::size_t list) const {
-        return segment.lists.shorts + segment.lists.blocks[list] * partition_.block_bytes();
+        return static_cast<std::int64_t>(one.scored);
     }
 
     static std::size_t rows_of(const Segment& segment, std::size_t list) {
         return segment.lists.offsets[list + 1] - segment.lists.offsets[list];
-    }
-
-    void score(const Asked& one, const Segment& segment, const ListQuery::Choice& choice, std::size_t blocks,
-               const std::uint8_t* next, float* scores) const {
-        const Tables& tables = one.lists.shorts;
-        isa_.nibble_scores(blocks_of(segment, choice.list), blocks, partition_.shorts.pairs(), tables.entries.data(),
-                           static_cast<float>(std::clamp(choice.score, -kMostBase, kMostBase)),
-                           static_cast<float>(tables.offset), static_cast<float>(tables.delta), next, scores);
     }
 
     static bool allowed(const Segment& segment, std::uint32_t row) {
@@ -126,28 +120,132 @@ private:
             if (!allowed(segment, row)) continue;
             one.line.push_back(candidate(s, row, score_(number, s, row)));
             ++one.seen;
+            ++one.scored;
         }
     }
 
-    void by_short_codes(Asked& one, std::size_t s, const ListQuery::Choice& choice, const std::uint8_t* next) const {
+    // The blocks of a list are to choose from, as far as they have rows that are allowed.
+    void look(Asked& one, std::size_t s, const ListQuery::Choice& choice) const {
         const Segment& segment = segments_[s];
         const std::size_t first = segment.lists.offsets[choice.list], count = rows_of(segment, choice.list);
-        const std::uint32_t* rows = segment.lists.rows + first;
-        std::size_t open = count;
-        if (segment.mask != nullptr) {
-            open = 0;
-            for (std::size_t i = 0; i < count; ++i) open += allowed(segment, rows[i]);
+        if (count == 0) return;
+        const std::size_t blocks = (count + kNibbleRows - 1) / kNibbleRows, used = one.room.open.size();
+        one.room.open.resize(used + blocks, segment.mask == nullptr ? kNibbleRows : 0);
+        std::uint8_t* open = one.room.open.data() + used;
+        std::size_t all = count;
+        if (segment.mask == nullptr) {
+            open[blocks - 1] = static_cast<std::uint8_t>(count - (blocks - 1) * kNibbleRows);
+        } else {
+            const std::uint32_t* rows = segment.lists.rows + first;
+            for (std::size_t i = 0; i < count; ++i) open[i / kNibbleRows] += allowed(segment, rows[i]);
+            all = std::accumulate(open, open + blocks, std::size_t{0});
         }
-        if (open == 0) return;
-        one.seen += open;
-        const std::size_t blocks = (count + kNibbleRows - 1) / kNibbleRows;
-        float* scores = one.shorts.of(blocks, static_cast<std::uint32_t>(one.visits.size()), before(one));
-        one.visits.push_back({static_cast<std::uint32_t>(s), first, choice.score});
-        score(one, segment, choice, blocks, next, scores);
-        std::fill(scores + count, scores + blocks * kNibbleRows, ShortScores::kNone);
-        if (open == count) return;
+        one.visits.push_back({static_cast<std::uint32_t>(s), static_cast<std::uint32_t>(blocks), used, first, count,
+                              segment.lists.blocks[choice.list], choice.score});
+        one.seen += all;
+        one.coded += all;
+    }
+
+    // The codes of means are in blocks, too, which lists share: each is scored once.
+    void compare_means(Asked& one) const {
+        constexpr std::uint32_t none = ~std::uint32_t{0};
+        std::vector<std::size_t> begin(segments_.size() + 1, 0);
+        for (std::size_t s = 0; s < segments_.size(); ++s) {
+            const ListsData& lists = segments_[s].lists;
+            const std::size_t blocks = lists.shorts == nullptr ? 0 : lists.blocks[partition_.lists];
+            begin[s + 1] = begin[s] + (blocks + kNibbleRows - 1) / kNibbleRows;
+        }
+        Room& room = one.room;
+        room.slots.assign(begin.back(), none);
+        room.codes.clear();
+        for (const Visit& visit : one.visits) {
+            const std::uint8_t* means = segments_[visit.segment].lists.means;
+            for (std::size_t m = visit.block / kNibbleRows; m <= (visit.block + visit.blocks - 1) / kNibbleRows; ++m) {
+                std::uint32_t& slot = room.slots[begin[visit.segment] + m];
+                if (slot != none) continue;
+                slot = static_cast<std::uint32_t>(room.codes.size());
+                room.codes.push_back(means + m * partition_.mean_bytes());
+            }
+        }
+        room.bases.assign(room.codes.size(), 0.0F);
+        room.means.resize(room.codes.size() * kNibbleRows);
+        const Tables& tables = one.lists.means;
+        isa_.nibble_scores(room.codes.data(), room.bases.data(), room.codes.size(), partition_.means.pairs(),
+                           tables.entries.data(), static_cast<float>(tables.offset), static_cast<float>(tables.delta),
+                           room.means.data());
+        constexpr float most = std::numeric_limits<float>::max();
+        room.scores.resize(room.open.size());
+        for (const Visit& visit : one.visits) {
+            const float* routes = segments_[visit.segment].lists.routes + visit.block;
+            const float base = base_of(visit.score);
+            float* scores = room.scores.data() + visit.number;
+            for (std::size_t i = 0; i < visit.blocks;) {
+                const std::size_t block = visit.block + i, inside = block % kNibbleRows;
+                const std::uint32_t slot = room.slots[begin[visit.segment] + block / kNibbleRows];
+                const float* means = room.means.data() + slot * kNibbleRows + inside;
+                const std::size_t end = std::min<std::size_t>(visit.blocks, i + kNibbleRows - inside);
+                for (; i < end; ++i) {
+                    const float score = (base + *means++) * routes[i];
+                    scores[i] = score > -most ? std::min(score, most) : -most;  // not NaN
+                }
+            }
+        }
+    }
+
+    static float base_of(double score) { return static_cast<float>(std::clamp(score, -kMostBase, kMostBase)); }
+
+    void by_short_codes(Asked& one) const {
+        Room& room = one.room;
+        const auto block_of = [&one](std::uint32_t number) {
+            const auto after = std::upper_bound(one.visits.begin(), one.visits.end(), std::size_t{number},
+                                                [](std::size_t n, const Visit& visit) { return n < visit.number; });
+            const Visit& visit = *std::prev(after);
+            return std::pair(visit.segment, visit.block + number - visit.number);
+        };
+        select(isa_, room.scores.data(), room.open.size(), partition_.rows_wanted(one.coded, probes_, keep_),
+               [&room](std::size_t i) { return room.open[i]; },
+               [&](std::uint32_t a, std::uint32_t b) {
+                   if (room.scores[a] != room.scores[b]) return room.scores[a] > room.scores[b];
+                   return block_of(a) < block_of(b);
+               },
+               room.chosen);
+        const Tables& tables = one.lists.shorts;
+        std::uint32_t number = 0;  // of the visit
+        for (std::size_t from = 0; from < room.chosen.size(); from += ShortScores::kBlocks) {
+            const std::size_t here = std::min(ShortScores::kBlocks, room.chosen.size() - from);
+            float* scores = one.shorts.of(here, before(one));
+            room.codes.resize(here);
+            room.bases.resize(here);
+            for (std::size_t i = 0; i < here; ++i) {
+                const std::size_t block = room.chosen[from + i];
+                while (block >= one.visits[number].number + one.visits[number].blocks) ++number;
+                const Visit& visit = one.visits[number];
+                const std::size_t inside = block - visit.number;
+                room.codes[i] =
+                    segments_[visit.segment].lists.shorts + (visit.block + inside) * partition_.block_bytes();
+                room.bases[i] = base_of(visit.score);
+                one.shorts.place({number, static_cast<std::uint32_t>(inside * kNibbleRows)});
+            }
+            isa_.nibble_scores(room.codes.data(), room.bases.data(), here, partition_.shorts.pairs(),
+                               tables.entries.data(), static_cast<float>(tables.offset),
+                               static_cast<float>(tables.delta), scores);
+            for (std::size_t i = 0; i < here; ++i) {
+                const std::uint8_t open = room.open[room.chosen[from + i]];
+                one.scored += open;
+                if (open < kNibbleRows) leave_out(one, one.shorts.place_of(i, here), scores + i * kNibbleRows);
+            }
+        }
+    }
+
+    // What a filter does not allow, and what fills the last block of a list.
+    void leave_out(const Asked& one, const Place& place, float* scores) const {
+        const Visit& visit = one.visits[place.visit];
+        const Segment& segment = segments_[visit.segment];
+        const std::size_t row = visit.first + place.at, count = std::min(visit.rows - place.at, kNibbleRows);
+        std::fill(scores + count, scores + kNibbleRows, ShortScores::kNone);
+        if (segment.mask == nullptr) return;
         for (std::size_t i = 0; i < count; ++i)
-            if (!allowed(segment, rows[i])) scores[i] = ShortScores::kNone;
+            if (!allowed(segment, segment.lists.rows[row + i])) scores[i] = ShortScores::kNone;
     }
 
     // Ids are read here: a damaged row number must not lead outside of them. Such a row is left out later.
@@ -178,13 +276,14 @@ private:
         const auto ask_for = [&](std::size_t i) {
             const Visit& visit = one.visits[best[i].visit];
             for (std::size_t byte = 0; byte < bytes; byte += 64) __builtin_prefetch(records[i] + byte);
+            __builtin_prefetch(records[i] + bytes - 1);
             __builtin_prefetch(segments_[visit.segment].lists.rows + visit.first + best[i].at);
         };
-        for (std::size_t i = 0; i < std::min(kNibbleRows, best.size()); ++i) ask_for(i);
+        for (std::size_t i = 0; i < std::min(kAhead, best.size()); ++i) ask_for(i);
         one.line.reserve(one.line.size() + best.size());
         for (std::size_t from = 0; from < best.size(); from += kNibbleRows) {
             const std::size_t here = std::min(kNibbleRows, best.size() - from);
-            for (std::size_t i = from + kNibbleRows; i < std::min(from + 2 * kNibbleRows, best.size()); ++i) ask_for(i);
+            for (std::size_t i = from + kAhead; i < std::min(from + kAhead + kNibbleRows, best.size()); ++i) ask_for(i);
             std::uint16_t sums[kNibbleRows];
             isa_.nibble_record_sums(records.data() + from, here, pairs, tables.entries.data(), sums);
             for (std::size_t i = 0; i < here; ++i) {
@@ -203,7 +302,6 @@ private:
     const Better& better_;
     std::vector<Segment> segments_;
     std::size_t probes_, keep_, want_;
-    std::size_t ahead_ = 1;
     const Score& score_;
 };
 

@@ -1,7 +1,8 @@
 // Partitioned lists: which of them a query looks into, and what their rows' codes say.
 //
 // A row belongs to the list of its nearest centroid. Two codes, a short one and a long one, say what is left of it there:
-// its score for a query is estimated as <query, centroid> + stretch * sum over groups of <query, codeword>.
+// its score for a query is estimated as <query, centroid> + stretch * sum over groups of <query, codeword>. The mean of a
+// block of 32 rows has a code of the same kind.
 // kukla.partition has the same in NumPy: all sums of floats are done in one order, so the estimates are equal to the bit.
 #pragma once
 
@@ -9,12 +10,12 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <numeric>
+#include <limits>
 #include <vector>
 
-#include "bins.hpp"
 #include "isa.hpp"
 #include "nibbles.hpp"
+#include "select.hpp"
 
 namespace kukla {
 
@@ -35,9 +36,17 @@ struct PartitionData {
     const float* scales = nullptr;       // (lists): what a step of a code is worth
     const float* routes = nullptr;       // (lists): what scores are multiplied by to compare lists
     const float* worths = nullptr;       // (lists): both multiplied
-    CodebookData shorts, longs;
+    CodebookData means, shorts, longs;
     std::size_t shortlist = 1;           // so many rows are scored by long codes for each that the stage keeps
+    std::size_t least_share = 1;         // of the rows in its lists a query scores at least one in so many
 
+    // As rows_wanted in kukla.partition.model.
+    std::size_t rows_wanted(std::size_t seen, std::size_t probes, std::size_t keep) const {
+        const auto share = [&](std::size_t of) { return (of * probes + lists - 1) / lists; };
+        const std::size_t least = (seen + least_share - 1) / least_share;
+        return std::min(seen, std::max({least, share(share(seen)), shortlist * keep}));
+    }
+    std::size_t mean_bytes() const { return (means.pairs() + 1) * kNibbleRows; }
     std::size_t block_bytes() const { return (shorts.pairs() + 1) * kNibbleRows; }
     std::size_t record_bytes() const { return longs.pairs() + kRecordTail; }
 };
@@ -47,6 +56,8 @@ struct ListsData {
     const std::uint64_t* offsets = nullptr;  // (lists + 1): of rows
     const std::uint32_t* rows = nullptr;     // in the order of lists
     const std::uint64_t* blocks = nullptr;   // (lists + 1)
+    const std::uint8_t* means = nullptr;     // blocks of 32 codes of the means of blocks
+    const float* routes = nullptr;           // of each block: what scores of means are multiplied by to compare them
     const std::uint8_t* shorts = nullptr;    // blocks
     const std::uint8_t* longs = nullptr;     // records, in the order of `rows`
 };
@@ -72,28 +83,27 @@ public:
         }
     };
 
-    // The first `probes` lists are found from half as many more whole centroids, which their heads chose.
+    // The first `probes` lists are those whose heads score best.
     ListQuery(const Isa& isa, const PartitionData& partition, const float* query, std::size_t probes)
         : isa_(isa), partition_(partition) {
         code(query);
         choose(probes);
+        tabulate(query, partition.means, means);
         tabulate(query, partition.shorts, shorts);
         tabulate(query, partition.longs, longs);
     }
 
     // The chosen lists as they lie in memory, where those of one parent are neighbours; then the others, best first.
     const Choice& operator[](std::size_t i) {
-        if (i >= chosen_ && !sorted_) {
-            std::sort(choices_.begin() + static_cast<std::ptrdiff_t>(chosen_), choices_.end());
-            sorted_ = true;
-        }
         if (i >= choices_.size()) look_at_all();
         return choices_[i];
     }
 
-    Tables shorts, longs;
+    Tables means, shorts, longs;
 
 private:
+    static constexpr std::size_t kTogether = 8;
+
     // In 14 bits; one scale for all dims, so that head and tail add up.
     void code(const float* query) {
         constexpr double most = 8191.0;
@@ -114,58 +124,20 @@ private:
 
     static std::size_t padded(std::size_t width) { return (width + kQueryPad - 1) / kQueryPad * kQueryPad; }
 
+    // The chosen lists are in the order in which they lie in memory.
     void choose(std::size_t probes) {
-        const std::size_t lists = partition_.lists, wanted = std::min(lists, probes + probes / 2 + 16);
-        probes = std::min(probes, lists);
+        const std::size_t lists = partition_.lists;
         dots_.resize(lists);
         isa_.int8_dots(partition_.heads, lists, partition_.head, head_.data(), dots_.data());
-        if (wanted == lists) {
-            look_at_all();
-            return arrange(probes);
-        }
         std::vector<double> totals(lists, 0.0);
         std::vector<float> routes(lists);
         isa_.add_scaled(dots_.data(), partition_.worths, scale_, lists, totals.data());
         isa_.finish(totals.data(), nullptr, lists, routes.data());
-        const std::vector<std::uint32_t> near = best_of(routes, wanted);
-        choices_.reserve(wanted);
-        for (std::size_t i = 0; i < wanted; ++i) {
-            if (i + 4 < wanted) prefetch_tail(near[i + 4]);
-            choices_.push_back(whole(near[i]));
-        }
-        arrange(probes);
-    }
-
-    // Ties to the smaller number; in no order.
-    std::vector<std::uint32_t> best_of(const std::vector<float>& routes, std::size_t wanted) const {
-        const auto [low, high] = std::minmax_element(routes.begin(), routes.end());
-        std::vector<std::uint32_t> found(routes.size() + kAtLeastRoom);
-        std::size_t count = 0;
-        Bins bins(*low, *high);
-        if (bins.usable()) {
-            for (const float route : routes) bins.add(route);
-            const float least = bins.low(bins.reaching(wanted).first);
-            count = isa_.at_least(routes.data(), routes.size(), least, found.data());
-        }
-        if (count < wanted) {
-            count = routes.size();
-            std::iota(found.begin(), found.end(), 0U);
-        }
-        found.resize(count);
-        if (wanted < count)
-            std::nth_element(found.begin(), found.begin() + static_cast<std::ptrdiff_t>(wanted), found.end(),
-                             [&](std::uint32_t a, std::uint32_t b) {
-                                 return routes[a] != routes[b] ? routes[a] > routes[b] : a < b;
-                             });
-        found.resize(wanted);
-        return found;
-    }
-
-    void arrange(std::size_t probes) {
-        chosen_ = probes;
-        const auto first = choices_.begin(), end = first + static_cast<std::ptrdiff_t>(probes);
-        if (end != choices_.end()) std::nth_element(first, end - 1, choices_.end());
-        std::sort(first, end, [](const Choice& a, const Choice& b) { return a.list < b.list; });
+        std::vector<std::uint32_t> near;
+        select(isa_, routes.data(), lists, probes, [](std::size_t) { return std::size_t{1}; },
+               [&](std::uint32_t a, std::uint32_t b) { return routes[a] != routes[b] ? routes[a] > routes[b] : a < b; },
+               near);
+        whole(near);
     }
 
     // After the lists that were chosen come all others.
@@ -173,21 +145,32 @@ private:
         std::vector<bool> there(partition_.lists, false);
         for (const Choice& one : choices_) there[one.list] = true;
         const auto first = static_cast<std::ptrdiff_t>(choices_.size());
+        std::vector<std::uint32_t> others;
         for (std::size_t l = 0; l < partition_.lists; ++l)
-            if (!there[l]) choices_.push_back(whole(l));
+            if (!there[l]) others.push_back(static_cast<std::uint32_t>(l));
+        whole(others);
         std::sort(choices_.begin() + first, choices_.end());
+    }
+
+    // The scores of lists by all dims of their centroids; neighbours in one go.
+    void whole(const std::vector<std::uint32_t>& lists) {
+        const std::size_t width = partition_.dim - partition_.head;
+        choices_.reserve(choices_.size() + lists.size());
+        std::int64_t tails[kTogether] = {};
+        std::size_t asked = 0;
+        for (std::size_t i = 0; i < lists.size();) {
+            std::size_t end = i + 1;
+            while (end < lists.size() && end - i < kTogether && lists[end] == lists[end - 1] + 1) ++end;
+            for (; asked < std::min(end + kTogether, lists.size()); ++asked) prefetch_tail(lists[asked]);
+            if (width > 0) isa_.int8_dots(partition_.tails + lists[i] * width, end - i, width, tail_.data(), tails);
+            for (std::size_t j = i; j < end; ++j) choices_.push_back(choice(lists[j], dots_[lists[j]] + tails[j - i]));
+            i = end;
+        }
     }
 
     Choice choice(std::size_t list, std::int64_t dot) const {
         const double score = static_cast<double>(dot) * (scale_ * static_cast<double>(partition_.scales[list]));
         return {score * static_cast<double>(partition_.routes[list]), score, static_cast<std::uint32_t>(list)};
-    }
-
-    Choice whole(std::size_t list) const {
-        const std::size_t width = partition_.dim - partition_.head;
-        std::int64_t tail = 0;
-        if (width > 0) isa_.int8_dots(partition_.tails + list * width, 1, width, tail_.data(), &tail);
-        return choice(list, dots_[list] + tail);
     }
 
     void prefetch_tail(std::size_t list) const {
@@ -240,8 +223,6 @@ private:
     std::vector<std::int16_t> head_, tail_;
     std::vector<std::int64_t> dots_;
     std::vector<Choice> choices_;
-    std::size_t chosen_ = 0;
-    bool sorted_ = false;
 };
 
 }  // namespace kukla

@@ -2,7 +2,7 @@
 // registers (André, Kermarrec and Le Scouarnec, "Cache locality is not enough: high-performance nearest neighbor search
 // with product quantization fast scan", VLDB 2015), and made.
 //
-// Short codes:  in blocks of 32 rows. A block has a line of 32 bytes for each pair of groups: byte v holds row v's code of
+// Short codes:  in blocks of 32 rows, or of 32 means of such blocks. A block has a line of 32 bytes for each pair of groups: byte v holds row v's code of
 //               the first group in its low half, of the second in its high half. There is an even number of pairs. The
 //               line after them holds the stretches of the rows.
 // Long codes:   a record a row: a byte for each pair of groups, then kRecordTail bytes: the stretch, and zero. Records are
@@ -42,16 +42,21 @@ struct PlainSums {
     }
 };
 
+// So many blocks ahead are asked for: their codes are there when they are scanned.
+constexpr std::size_t kBlocksAhead = 16;
+
 // scores[v] = base + stretch * (offset + delta * sum) of the rows of blocks of short codes.
 template <class Sums>
-void nibble_scores_block(const std::uint8_t* codes, std::size_t blocks, std::size_t pairs, const std::uint8_t* tables,
-                         float base, float offset, float delta, const std::uint8_t* next, float* scores) {
+void nibble_scores_block(const std::uint8_t* const* blocks, const float* bases, std::size_t count, std::size_t pairs,
+                         const std::uint8_t* tables, float offset, float delta, float* scores) {
     const std::size_t bytes = (pairs + 1) * kNibbleRows;
-    for (std::size_t block = 0; block < blocks; ++block, codes += bytes, next += bytes, scores += kNibbleRows) {
-        for (std::size_t i = 0; i < bytes; i += 64) __builtin_prefetch(next + i, 0, 2);
+    for (std::size_t block = 0; block < count; ++block, scores += kNibbleRows) {
+        if (block + kBlocksAhead < count)
+            for (std::size_t i = 0; i < bytes; i += 64) __builtin_prefetch(blocks[block + kBlocksAhead] + i, 0, 2);
         std::uint16_t sums[kNibbleRows];
-        Sums::of(codes, pairs, tables, sums);
-        const std::uint8_t* stretches = codes + pairs * kNibbleRows;
+        Sums::of(blocks[block], pairs, tables, sums);
+        const std::uint8_t* stretches = blocks[block] + pairs * kNibbleRows;
+        const float base = bases[block];
         for (std::size_t v = 0; v < kNibbleRows; ++v)
             scores[v] = base + (static_cast<float>(stretches[v]) * kStretchStep) *
                                    (offset + delta * static_cast<float>(sums[v]));

@@ -19,8 +19,18 @@ namespace kukla {
 // A list in one segment that a query looks into.
 struct Visit {
     std::uint32_t segment;
-    std::size_t first;  // of its rows, in the order of lists
-    double score;       // <query, centroid>
+    std::uint32_t blocks;
+    std::size_t number;  // of its first block, of all blocks to choose from
+    std::size_t first;   // of its rows, in the order of lists
+    std::size_t rows;
+    std::size_t block;   // its first one in the segment
+    double score;        // <query, centroid>
+};
+
+// Where a block begins.
+struct Place {
+    std::uint32_t visit;
+    std::uint32_t at;  // of its first row, in its list
 };
 
 struct Short {
@@ -29,11 +39,12 @@ struct Short {
     std::uint32_t at;  // in its list
 };
 
-// Scores are written for a whole list at a time, by code without branches, and looked at when there are many: a
+// Scores are written for many blocks at a time, by code without branches, and looked at when there are many: a
 // threshold guessed from a sample of them leaves few, of which the best are found exactly. They stay in the order in
 // which they lie in memory, because their long codes are read next.
 class ShortScores {
 public:
+    static constexpr std::size_t kBlocks = 1 << 12;  // half a MB of scores
     static constexpr float kNone = -std::numeric_limits<float>::infinity();  // where no row may be
 
     // A thread uses the same room for all its queries: half a megabyte is slow to get.
@@ -44,16 +55,20 @@ public:
 
     ShortScores(const Isa& isa, std::size_t keep, Room& room) : isa_(isa), keep_(keep), room_(room) {}
 
-    // Room for the scores of so many blocks of the visit `number`.
+    // Room for the scores of so many blocks, at most kBlocks, whose places follow.
     template <class Before>
-    float* of(std::size_t blocks, std::uint32_t number, const Before& before) {
+    float* of(std::size_t blocks, const Before& before) {
         if (places_.size() + blocks > kBlocks && !places_.empty()) harvest(before);
         const std::size_t used = places_.size();
         if (room_.scores.size() < (used + blocks) * kNibbleRows)
             room_.scores.resize(std::max(2 * room_.scores.size(), (used + blocks) * kNibbleRows));
-        for (std::size_t i = 0; i < blocks; ++i) places_.push_back({number, static_cast<std::uint32_t>(i * kNibbleRows)});
         return room_.scores.data() + used * kNibbleRows;
     }
+
+    void place(const Place& one) { places_.push_back(one); }
+
+    // Of the last `count` places the one numbered i.
+    const Place& place_of(std::size_t i, std::size_t count) const { return places_[places_.size() - count + i]; }
 
     // `before` is a strict order of rows of equal scores.
     template <class Before>
@@ -63,12 +78,7 @@ public:
     }
 
 private:
-    static constexpr std::size_t kBlocks = 1 << 12;  // half a MB of scores
     static constexpr std::size_t kSample = 1 << 11;
-
-    struct Place {
-        std::uint32_t visit, at;
-    };
 
     template <class Before>
     void harvest(const Before& before) {
