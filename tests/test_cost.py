@@ -126,27 +126,34 @@ def partition() -> Partition:
 
 
 def test_a_plan_that_looks_into_lists(partition: Partition) -> None:
-    """A tenth of the rows by their short codes, after the centroids' heads and of some the rest; then the
-    best of them by their long codes."""
+    """The centroids' heads and the rest of those of the probes; the means of a tenth of the blocks; the rows
+    of the best of these by their short codes; the best rows by their long codes."""
     nesting = Nesting((64, 200))
     options = {"documents": 100_000, "k": 10, "partition": partition}
     cost = plan_cost(Plan.parse("200:pq4/5@100 > 200:float32"), nesting, KEPT, **options)  # type: ignore[arg-type]
-    centroids = 50 * 128 + 50 * 8 + (5 + 2 + 16) * 72
+    centroids = 50 * 128 + 50 * 8 + 5 * 72
+    blocks = 313  # of 10,000 rows in a tenth of the lists
     first, second = cost.stages
-    assert (first.scored, first.kept, first.bytes_per_vector) == (10_000, 100, 8 + 1)
+    assert (first.scored, first.kept, first.bytes_per_vector) == (2500, 100, 8 + 1)
     twice = 100 * SHORTLIST
-    assert first.bytes_read == centroids + 10_000 * 9 + twice * (32 + 4)
-    assert first.operations == centroids + 10_000 * 16 + twice * 60  # a look-up for each group
+    assert first.bytes_read == centroids + blocks * (16 + 1 + 4) + 2500 * 9 + twice * (32 + 4)
+    assert first.operations == centroids + blocks * 32 + 2500 * 16 + twice * 60  # a look-up for each group
     assert (second.scored, second.bytes_read) == (100, 100 * 800)
-    assert cost.resident_bytes == 100_000 * (9 + 36) + 50 * (200 + 4 + 4)
+    all_blocks = 3125 * (16 + 1 + 4)
+    assert cost.resident_bytes == 100_000 * (9 + 36) + all_blocks + 50 * (200 + 4 + 4)
     assert cost.memory_ratio == 100_000 * 800 / cost.resident_bytes
     everything = plan_cost(Plan.parse("200:pq4@100 > 200:float32"), nesting, KEPT, **options)  # type: ignore[arg-type]
     assert everything.stages[0].scored == 100_000
-    assert everything.stages[0].bytes_read == 50 * (128 + 8 + 72) + 100_000 * 9 + twice * 36
+    assert everything.stages[0].bytes_read == 50 * (128 + 8 + 72) + all_blocks + 100_000 * 9 + twice * 36
+    # Of four fifths of the lists, four fifths; of few rows, all that are scored by long codes.
+    most = plan_cost(Plan.parse("200:pq4/40@100 > 200:float32"), nesting, KEPT, **options)  # type: ignore[arg-type]
+    assert most.stages[0].scored == 100_000 * 0.8 * 0.8 * 0.8
+    long = plan_cost(Plan.parse("200:pq4/5@600 > 200:float32"), nesting, KEPT, **options)  # type: ignore[arg-type]
+    assert long.stages[0].scored == 600 * SHORTLIST
     # So few lists do not hold what is kept: more are looked into.
     few = plan_cost(Plan.parse("200:pq4/1@5000 > 200:float32"), nesting, KEPT, **options)  # type: ignore[arg-type]
     assert few.stages[0].scored == 5000
-    assert few.stages[0].bytes_read == 50 * (128 + 8) + (1 + 0 + 16) * 72 + 5000 * (9 + 36)  # all twice
+    assert few.stages[0].bytes_read == 50 * (128 + 8) + 72 + 157 * 21 + 5000 * (9 + 36)  # all twice
 
 
 def test_a_stage_without_lists_scores_nothing_twice() -> None:
@@ -160,7 +167,7 @@ def test_a_stage_without_lists_scores_nothing_twice() -> None:
 
 
 def test_lists_on_disk_are_what_their_files_hold(tmp_path: Path) -> None:
-    """But for the filling of last blocks, the headers and alignment."""
+    """But for the filling of last blocks, of rows and of means, the headers and alignment."""
     lists, rows = 60, clustered(3000, 48)
     with Index.create(tmp_path / "index", dim=48) as index:
         index.add(rows)
@@ -168,7 +175,7 @@ def test_lists_on_disk_are_what_their_files_hold(tmp_path: Path) -> None:
         index.partition(lists, code_bytes=8)
         counted, found = index.explain().disk_bytes - without, index.info().partition
     assert found is not None
-    filling = 31 * (2 + 1) * lists
+    filling = (31 * (2 + 1) + (4 + 1 + 4)) * lists + 31 * (4 + 1)
     assert counted <= found.bytes <= counted + filling + 4096
 
 

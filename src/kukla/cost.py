@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kukla.errors import PlanError
+from kukla.kernels.partition import BLOCK_ROWS
 from kukla.nesting import Nesting
-from kukla.partition.model import SHORTLIST, Partition
+from kukla.partition.model import SHORTLIST, Partition, rows_wanted
 from kukla.plan import Plan, Stage
 from kukla.precision import Precision
 
@@ -20,10 +21,12 @@ __all__ = [
     "PlanCost",
     "StageCost",
     "bytes_before",
+    "bytes_of_means",
     "bytes_per_row",
     "bytes_per_survivor",
     "bytes_per_vector",
     "plan_cost",
+    "rows_in_lists",
     "survivors",
 ]
 
@@ -32,8 +35,11 @@ ROW_NUMBER_BYTES = 4
 """Of a row in a list beside its record."""
 
 STRETCH_BYTES = 1
-"""Of a row in a list beside its short code. The filling of a list's last block is not counted: at most 31
-rows of each list in each segment."""
+"""Of a row in a list beside its short code, and of a block beside the code of its mean. The filling of a
+list's last block is not counted: at most 31 rows, and a part of a mean, of each list in each segment."""
+
+ROUTE_BYTES = 4
+"""Of a block beside the code of its mean."""
 
 LIST_BYTES = 16
 """Of where the rows and the blocks of a list begin."""
@@ -43,7 +49,8 @@ LIST_BYTES = 16
 class StageCost:
     """One stage for one query: candidates scored and kept, bytes read, operations.
 
-    ``bytes_per_vector`` are those of each candidate; in lists the best are read once more.
+    ``bytes_per_vector`` are those of each candidate; in lists the best are read once more. There ``scored``
+    are the rows of the blocks that a query chooses by their means, of which it reads the codes before.
     """
 
     stage: Stage
@@ -136,7 +143,7 @@ def bytes_per_row(
 ) -> int:
     """Bytes of one document that a stage reads: its codes, their scales, and its prefix norm if needed.
 
-    In lists of each document its short code; of :func:`survivors` more.
+    In lists of each document in a chosen block its short code; of :func:`survivors` more.
     """
     if stage.precision is Precision.PQ4:
         return _partition_of(stage, partition).short_bytes + STRETCH_BYTES
@@ -148,11 +155,26 @@ def bytes_per_row(
     return size + (NORM_BYTES if needs_norm else 0)
 
 
-def bytes_before(stage: Stage, partition: Partition | None) -> int:
-    """Bytes that a stage reads of each query before it scores a document: centroids, to choose lists."""
+def bytes_before(stage: Stage, partition: Partition | None, documents: int) -> int:
+    """Bytes that a stage reads for each query before it scores one of the index's documents.
+
+    Of centroids, to choose lists, and of the means of their blocks, to choose blocks: of lists of average
+    length, all of them with codes.
+    """
     if stage.precision is not Precision.PQ4:
         return 0
-    return _partition_of(stage, partition).choosing_bytes(stage.probes)
+    given = _partition_of(stage, partition)
+    return given.choosing_bytes(stage.probes) + bytes_of_means(given, rows_in_lists(stage, given, documents))
+
+
+def rows_in_lists(stage: Stage, partition: Partition, documents: int) -> int:
+    """How many documents the lists that a stage looks into hold on average."""
+    return -(-min(stage.probes or partition.lists, partition.lists) * documents // partition.lists)
+
+
+def bytes_of_means(partition: Partition, rows: int) -> int:
+    """Bytes of the means of the blocks of so many rows: their codes, stretches and routes."""
+    return -(-rows // BLOCK_ROWS) * (partition.mean_bytes + STRETCH_BYTES + ROUTE_BYTES)
 
 
 def survivors(stage: Stage, scored: int, kept: int) -> int:
@@ -176,14 +198,16 @@ def _partition_of(stage: Stage, partition: Partition | None) -> Partition:
     return partition
 
 
-def _list_row_bytes(partition: Partition) -> int:
-    return partition.short_bytes + STRETCH_BYTES + partition.code_bytes + ROW_NUMBER_BYTES
+def _rows_bytes(partition: Partition, documents: int) -> int:
+    """Bytes of the rows in lists: both codes, numbers, and the means of their blocks."""
+    of_one = partition.short_bytes + STRETCH_BYTES + partition.code_bytes + ROW_NUMBER_BYTES
+    return documents * of_one + bytes_of_means(partition, documents)
 
 
 def _lists_bytes(partition: Partition, documents: int) -> int:
     """Bytes of the files of a partition and its lists, all of them with codes."""
     model = sum(array.nbytes for array in partition.arrays().values())
-    return model + LIST_BYTES * partition.lists + documents * _list_row_bytes(partition)
+    return model + LIST_BYTES * partition.lists + _rows_bytes(partition, documents)
 
 
 def bytes_per_vector(nesting: Nesting, precisions: Sequence[Precision], *, cosine: bool) -> int:
@@ -215,15 +239,18 @@ def plan_cost(
     scored = documents
     for stage in plan.stages:
         per_row = bytes_per_row(stage, nesting, renormalise=cosine and renormalise, partition=partition)
-        before = bytes_before(stage, partition)
-        again = 0
+        before = again = 0
         if stage.precision is Precision.PQ4 and partition is not None:
             # Lists of average length; a query of more lists where these hold too few.
-            share = min(stage.probes or partition.lists, partition.lists) / partition.lists
-            scored = max(min(stage.kept(k), scored), round(scored * share))
-            twice = survivors(stage, scored, min(stage.kept(k), scored))
+            probes, keep = min(stage.probes or partition.lists, partition.lists), min(stage.kept(k), scored)
+            seen = max(keep, rows_in_lists(stage, partition, scored))
+            centroids = partition.choosing_bytes(probes)
+            before = centroids + bytes_of_means(partition, seen)
+            scored = rows_wanted(seen, probes, partition.lists, keep)
+            twice = survivors(stage, scored, keep)
             again = twice * bytes_per_survivor(stage, partition)
-            operations = before + scored * partition.short.groups + twice * partition.long.groups
+            operations = centroids + -(-seen // BLOCK_ROWS) * partition.mean.groups
+            operations += scored * partition.short.groups + twice * partition.long.groups
         else:
             operations = scored * (-(-stage.dim // 64) if stage.precision is Precision.BINARY else stage.dim)
         kept = min(stage.kept(k), scored)
@@ -243,7 +270,7 @@ def plan_cost(
 
 def _resident(first: StageCost, documents: int, partition: Partition | None) -> int:
     if first.stage.precision is Precision.PQ4 and partition is not None:
-        return documents * _list_row_bytes(partition) + partition.centroid_bytes
+        return _rows_bytes(partition, documents) + partition.centroid_bytes
     return first.bytes_read
 
 

@@ -21,7 +21,10 @@ CHANGED = "not orthonormal: exact is about the vectors after it, not the model's
 
 @dataclass(frozen=True, slots=True)
 class PartitionInfo:
-    """The lists of an index: how many, bytes of a row's two codes, rows of the shortest and longest list.
+    """The lists of an index: how many, bytes of codes, rows of the shortest and longest list.
+
+    ``short_bytes`` and ``code_bytes`` are those of a row's two codes, ``mean_bytes`` of the code of the mean
+    of 32 rows.
 
     ``bytes`` are those of centroids, codebooks and the files of lists. ``segments_without_lists`` are small,
     or were written by a version without partitions, and are scanned; ``segments_without_codes`` have lists
@@ -29,6 +32,7 @@ class PartitionInfo:
     """
 
     lists: int
+    mean_bytes: int
     short_bytes: int
     code_bytes: int
     bytes: int
@@ -112,6 +116,7 @@ def _partition(view: View) -> PartitionInfo | None:
         sizes += ends[1:] - ends[:-1]
     return PartitionInfo(
         lists=view.partition.lists,
+        mean_bytes=view.partition.mean_bytes,
         short_bytes=view.partition.short_bytes,
         code_bytes=view.partition.code_bytes,
         bytes=sum(array.nbytes for array in view.partition.arrays().values())

@@ -73,15 +73,21 @@ def test_info_and_explain_show_the_lists(invoke: Invoke, many: Path) -> None:
     assert "64:pq4/10@100" in explained.stdout
 
 
-def test_lists_of_an_earlier_version_are_to_be_made_again(invoke: Invoke, tmp_path: Path) -> None:
-    path = shutil.copytree(Path(__file__).parents[1] / "data" / "golden-lists-v1", tmp_path / "old.kukla")
+@pytest.mark.parametrize(("version", "dim"), [(1, 8), (2, 16)])
+def test_lists_of_an_earlier_version_are_to_be_made_again(
+    invoke: Invoke, tmp_path: Path, version: int, dim: int
+) -> None:
+    golden = Path(__file__).parents[1] / "data" / f"golden-lists-v{version}"
+    path = shutil.copytree(golden, tmp_path / "old.kukla")
     said = [line for line in invoke("info", path).stdout.splitlines() if line.startswith("lists")]
     assert [line.split(maxsplit=1)[1] for line in said] == [
         "of an earlier version, not used: make them again with kukla partition"
     ]
     found = json.loads(invoke("info", path, "--json").stdout)
     assert (found["partition"], found["earlier_lists"]) == (None, True)
-    assert "the index has no lists" in error_of(invoke("explain", path, "--plan", "8:pq4@9 > 8:float16"))
+    assert "the index has no lists" in error_of(
+        invoke("explain", path, "--plan", f"{dim}:pq4@9 > {dim}:float16")
+    )
     assert invoke("partition", path, "--lists", 12).exit_code == 0
     found = json.loads(invoke("info", path, "--json").stdout)
     assert (found["partition"]["lists"], found["earlier_lists"]) == (12, False)

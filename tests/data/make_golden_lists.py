@@ -1,4 +1,4 @@
-"""Write the golden index with lists: ``python tests/data/make_golden_lists.py tests/data/golden-lists-v2``.
+"""Write the golden index with lists: ``python tests/data/make_golden_lists.py tests/data/golden-lists-v3``.
 
 Run once for each version of the format of lists and committed, as `make_golden.py` is. Vectors are computed
 from whole numbers; centroids and codebooks are trained, and so what is committed is the only one of its kind.
@@ -20,6 +20,7 @@ DIM, LARGE, SMALL, LISTS, CODE_BYTES, DELETED = 16, 1030, 30, 12, 8, 77
 PLANS = (
     "16:pq4",
     "16:pq4/1@2 > 16:float16",
+    "16:pq4/6@3 > 16:float16",
     "16:pq4/3@40 > 16:int8@12 > 16:float16",
     "16:pq4@2000 > 16:float16",
     "16:float16",

@@ -15,6 +15,7 @@ from kukla import kernels
 from kukla.errors import ForeignFileError
 from kukla.partition import Partition, train_partition
 from kukla.partition.codebooks import Codebook, _paired, train_codebooks, weighted_codewords
+from kukla.partition.model import HEAD_DIMS
 from kukla.partition.probe import STEPS, Probe, Tables
 
 Rows = NDArray[np.float32]
@@ -170,18 +171,20 @@ def test_the_estimate_is_the_score_of_what_the_codes_stand_for(partition: Partit
         )
 
 
-def test_lists_come_in_the_order_of_their_promise(rows: Rows) -> None:
-    """First the probes, half as many and sixteen, chosen by their heads, ordered as a whole; then others."""
-    wide = clustered(900, 200)
-    made = train_partition(wide, lists=80, code_bytes=8)
+def test_the_probes_have_the_best_heads_and_the_others_follow_by_their_promise(rows: Rows) -> None:
+    """The probes come in the order of their numbers, as they lie in memory."""
+    made = train_partition(clustered(900, 200), lists=80, code_bytes=8)
     query = clustered(1, 200, seed=3)[0]
-    probe = Probe.of(made, query, 3)
-    routed = probe.scores * made.routes[probe.lists]
-    assert (np.diff(routed[:20]) <= 0).all()
-    assert (np.diff(routed[20:]) <= 0).all()
-    all_of_them = Probe.of(made, query, 80)
-    assert (np.diff(all_of_them.scores * made.routes[all_of_them.lists]) <= 0).all()
-    assert len({*probe.lists[:3].tolist()} & {*all_of_them.lists[:6].tolist()}) >= 2
+    by_heads = np.argsort(-(made.centroids[:, :HEAD_DIMS] @ query[:HEAD_DIMS]) * made.routes)
+    as_a_whole = np.argsort(-(made.centroids @ query) * made.routes)
+    assert by_heads[:20].tolist() != as_a_whole[:20].tolist()
+    for probes in (1, 3, 20, 79):
+        probe = Probe.of(made, query, probes)
+        assert probe.lists[:probes].tolist() == sorted(by_heads[:probes].tolist())
+        others = as_a_whole[~np.isin(as_a_whole, by_heads[:probes])]
+        assert probe.lists[probes:].tolist() == others.tolist()
+        np.testing.assert_allclose(probe.scores, made.centroids[probe.lists] @ query, atol=2e-2)
+    assert Probe.of(made, query, 80).lists.tolist() == list(range(80))
 
 
 @pytest.mark.parametrize("factor", [0.0, 1e-44, 1e-38])

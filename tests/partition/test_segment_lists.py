@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +25,22 @@ def path(tmp_path: Path) -> Path:
     return lists_path(tmp_path / "00000042.seg", 3)
 
 
-def shorts_of(found: SegmentLists, number: int) -> NDArray[np.uint8]:
-    """The short codes of one list and their stretches, a row each."""
-    blocks = found.blocks_of(number)
-    count = int(found.offsets[number + 1] - found.offsets[number])
-    flat = blocks.transpose(0, 2, 1).reshape(-1, blocks.shape[1])
-    assert not flat[count:].any(), "the filling is zero"
-    assert len(flat) - count < 32
-    return flat[:count]
+def places_of(found: SegmentLists) -> NDArray[np.intp]:
+    """Where the code of each of ``found.rows`` is, counted in rows of all blocks."""
+    sizes = np.diff(found.offsets.astype(np.intp))
+    starts = found.blocks[:-1].astype(np.intp) * 32 - found.offsets[:-1].astype(np.intp)
+    return np.arange(len(found.rows)) + np.repeat(starts, sizes)
+
+
+def flat(blocks: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Codes and their stretches, a row each."""
+    return blocks.transpose(0, 2, 1).reshape(-1, blocks.shape[1])
+
+
+def blocks_of(found: SegmentLists, number: int) -> list[NDArray[np.int64]]:
+    """The rows of each block of a list."""
+    rows = found.rows_of(number)
+    return np.split(rows, range(32, len(rows), 32))
 
 
 @pytest.mark.parametrize("step", [1 << 16, 64])
@@ -49,18 +58,65 @@ def test_every_row_is_in_its_list_with_its_code(
     assert found.bytes == size
     assert (found.shorts.shape[1:], found.longs.shape) == ((4 + 1, 32), (1500, 20))
     lists = partition.assign(rows)
+    assert np.bincount(lists).max() > 64
     short, short_stretches, long, long_stretches = partition.encode(rows, lists)
     for number in range(partition.lists):
-        members = np.flatnonzero(lists == number)  # ascending: the order of ties
-        np.testing.assert_array_equal(found.rows_of(number), members)
-        shorts = shorts_of(found, number)
-        np.testing.assert_array_equal(shorts[:, :-1], short[members])
-        np.testing.assert_array_equal(shorts[:, -1], short_stretches[members])
-    # Records are in the order of rows.
+        blocks = blocks_of(found, number)
+        assert len(blocks) == found.blocks[number + 1] - found.blocks[number]
+        assert all((np.diff(block) > 0).all() for block in blocks)  # ascending: the order of ties
+        np.testing.assert_array_equal(np.sort(found.rows_of(number)), np.flatnonzero(lists == number))
+    # Short codes are in blocks, filled with zeros; records are in the order of rows.
     assert sorted(found.rows.tolist()) == list(range(1500))
+    expected = np.zeros((len(found.shorts) * 32, 5), np.uint8)
+    expected[places_of(found)] = np.column_stack([short, short_stretches])[found.rows]
+    np.testing.assert_array_equal(flat(found.shorts), expected)
     np.testing.assert_array_equal(found.longs[:, :-2], long[found.rows])
     np.testing.assert_array_equal(found.longs[:, -2], long_stretches[found.rows])
     assert not found.longs[:, -1].any()
+
+
+@pytest.mark.parametrize("step", [1 << 16, 64])
+@pytest.mark.parametrize("cosine", [True, False])
+def test_every_block_has_the_code_of_its_mean(
+    partition: Partition, rows: Rows, path: Path, monkeypatch: pytest.MonkeyPatch, step: int, cosine: bool
+) -> None:
+    monkeypatch.setattr(module, "STEP_ROWS", step)
+    write_lists(path, partition, rows, cosine=cosine)
+    found = SegmentLists(path, partition, len(rows))
+    count = len(found.shorts)
+    assert count > 32  # more than one block of means
+    assert found.means.shape == (-(-count // 32), partition.mean_bytes + 1, 32)
+    means, numbers = [], []
+    for number in range(partition.lists):
+        for block in blocks_of(found, number):
+            means.append(rows[block].mean(axis=0, dtype=np.float64))
+            numbers.append(number)
+    codes = flat(found.means)
+    assert not codes[count:].any(), "the filling is zero"
+    residuals = (np.stack(means) - partition.centroids[numbers]).astype(np.float32)
+    expected, stretches = partition.mean.encode(residuals)
+    # Another order of adding may choose another of two codewords that are as near, hardly ever.
+    assert (codes[:count, :-1] == expected).mean() > 0.999
+    assert (np.abs(codes[:count, -1].astype(int) - stretches) <= 1).mean() > 0.99
+    lengths = np.linalg.norm(means, axis=1)
+    routes = 1 / lengths if cosine else partition.routes[numbers]
+    np.testing.assert_allclose(found.routes, routes, rtol=1e-5)
+
+
+def test_means_without_a_direction_are_compared_as_their_lists_are(
+    partition: Partition, rows: Rows, path: Path
+) -> None:
+    """The mean of rows that point everywhere is nearly zero: one over its length would say nothing."""
+    opposite = np.repeat(rows[:16], 100, axis=0).reshape(-1, 2, 40)
+    opposite[:, 1] *= -1
+    alone = replace(partition, codes=np.zeros_like(partition.codes))  # the first of them has all rows
+    write_lists(path, alone, opposite.reshape(-1, 40)[:1024])
+    found = SegmentLists(path, alone, 1024)
+    assert found.coded
+    mixed = [np.linalg.norm(opposite.reshape(-1, 40)[block].mean(axis=0)) for block in blocks_of(found, 0)]
+    expected = [alone.routes[0] if one <= module.LEAST_LENGTH else 1 / one for one in mixed]
+    np.testing.assert_allclose(found.routes, expected, rtol=1e-5)
+    assert np.isfinite(found.routes).all()
 
 
 def test_short_lists_have_no_codes(partition: Partition, rows: Rows, path: Path) -> None:
@@ -68,6 +124,7 @@ def test_short_lists_have_no_codes(partition: Partition, rows: Rows, path: Path)
     found = SegmentLists(path, partition, 239)
     assert (found.coded, len(found.blocks)) == (False, 0)
     assert (found.shorts.shape, found.longs.shape) == ((0, 5, 32), (0, 20))
+    assert (found.means.shape, found.routes.shape) == ((0, partition.mean_bytes + 1, 32), (0,))
     assert sorted(found.rows.tolist()) == list(range(239))
     write_lists(path, partition, rows[:240])
     assert SegmentLists(path, partition, 240).coded
@@ -90,6 +147,8 @@ Change = Callable[[dict[str, Any]], object]
         lambda a: a.pop("rows"),
         lambda a: a.pop("shorts"),
         lambda a: a.pop("longs"),
+        lambda a: a.pop("means"),
+        lambda a: a.pop("routes"),
         lambda a: a.update(offsets=a["offsets"][:-1]),
         lambda a: a.update(offsets=a["offsets"].astype("<i8")),
         lambda a: a.update(offsets=a["offsets"] + np.uint64(1)),
@@ -111,6 +170,19 @@ Change = Callable[[dict[str, Any]], object]
         lambda a: a.update(longs=a["longs"][:0]),
         lambda a: a.update(longs=a["longs"][:, :-2]),
         lambda a: a.update(longs=a["longs"].astype("|i1")),
+        lambda a: a.update(means=a["means"][:-1]),
+        lambda a: a.update(means=a["means"][:0]),
+        lambda a: a.update(means=np.concatenate([a["means"], a["means"]])),
+        lambda a: a.update(means=a["means"][:, 1:]),
+        lambda a: a.update(means=a["means"][:, :, :16]),
+        lambda a: a.update(means=a["means"].astype("|i1")),
+        lambda a: a.update(means=np.empty((), "|u1")),
+        lambda a: a.update(routes=a["routes"][:-1]),
+        lambda a: a.update(routes=a["routes"][:0]),
+        lambda a: a.update(routes=a["routes"][:, None]),
+        lambda a: a.update(routes=a["routes"].astype("<f2")),
+        lambda a: a.update(routes=a["routes"].astype("<u4")),
+        lambda a: a.update(routes=np.empty((), "<f4")),
     ],
 )  # fmt: skip
 def test_lists_of_another_partition_or_segment_are_foreign(

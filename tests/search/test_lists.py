@@ -14,8 +14,8 @@ from tests.partition.samples import clustered, reports, same_everywhere, three_s
 
 from kukla import Index, Plan, Stage, kernels
 from kukla.errors import PlanError
-from kukla.partition.model import SHORTLIST
-from kukla.partition.probe import Probe
+from kukla.partition.model import SHORTLIST, rows_wanted
+from kukla.partition.probe import Probe, Tables
 from kukla.search import run as run_module
 from kukla.search.lists import scan_lists
 
@@ -308,9 +308,31 @@ def test_reports_count_what_was_read(tmp_path: Path, isa: str) -> None:
         assert [one.bytes_read for one in found.stages] == [3 * one.bytes_read for one in cost.stages]
         partition = index._opened.store.current().partition
         assert partition is not None
-        assert (partition.short_bytes, partition.code_bytes) == (4, 16)
+        assert (partition.mean_bytes, partition.short_bytes, partition.code_bytes) == (8, 4, 16)
+        means = 38 * (8 + 1 + 4)  # of blocks of 32 rows
         rows = 1200 * (4 + 1) + SHORTLIST * 50 * (16 + 4)
-        assert found.stages[0].bytes_read == 3 * (rows + partition.choosing_bytes(1))
+        assert found.stages[0].bytes_read == 3 * (partition.choosing_bytes(1) + means + rows)
+
+
+def test_of_lists_that_are_alike_as_many_rows_are_scored_as_the_cost_model_says(
+    tmp_path: Path, isa: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twelve lists of 128 documents, four whole blocks each: reports and the model agree to a block."""
+    places = np.eye(12, DIM, dtype=np.float32) * 5
+    rows = np.repeat(places, 128, axis=0) + clustered(12 * 128, DIM, places=1) / 20
+    monkeypatch.setattr("kukla.partition.train.k_means", lambda *_, **__: places / 5)
+    with Index.create(tmp_path / "index", dim=DIM) as index:
+        index.add(rows)
+        index.partition(12, code_bytes=16)
+        made = index.info().partition
+        assert made is not None
+        assert (made.shortest, made.longest) == (128, 128)
+        for plan in ("48:pq4/4@5 > 48:float32", "48:pq4/9@5 > 48:float32", "48:pq4/6@20 > 48:float32"):
+            report = index.search(rows[5], 5, plan=plan).stages[0]
+            cost = index.explain(plan, k=5).stages[0]
+            assert cost.scored < 12 * 128
+            assert cost.scored <= report.scored < cost.scored + 32
+            assert report.bytes_read - report.scored * 5 == cost.bytes_read - cost.scored * 5
 
 
 def test_a_filter_or_deletions_are_not_counted(
@@ -356,26 +378,44 @@ def coded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
         yield index
 
 
-def brute_force(index: Index, query: NDArray[np.float32], probes: int) -> tuple[NDArray[Any], ...]:
-    """Of all rows of the nearest lists their numbers, ids, short scores and long scores, row after row."""
+def brute_force(index: Index, query: NDArray[np.float32], probes: int, keep: int) -> tuple[NDArray[Any], ...]:
+    """Of all rows of the best blocks of the nearest lists their numbers, ids, short and long scores."""
     view, one = index._opened.store.current(), np.float32
-    assert view.partition is not None
-    probe = Probe.of(view.partition, query, probes)
-    found = []
-    for segment, lists, start in zip(view.segments, view.lists, view.starts, strict=False):
+    partition = view.partition
+    assert partition is not None
+    probe = Probe.of(partition, query, probes)
+    blocks = []
+    for s, lists in enumerate(view.lists):
         assert lists is not None
         for number, score in zip(probe.lists[:probes].tolist(), probe.scores[:probes].tolist(), strict=True):
-            blocks = lists.blocks_of(number).transpose(0, 2, 1).reshape(-1, view.partition.short_bytes + 1)
-            for place, record in enumerate(range(int(lists.offsets[number]), int(lists.offsets[number + 1]))):
-                row, tables, long = int(lists.rows[record]), probe.short, lists.longs[record]
-                total = one(sum_of(blocks[place, :-1], tables.entries))
-                inside = one(tables.offset) + one(tables.delta) * total
-                short = one(score) + one(blocks[place, -1]) * one(1 / 64) * inside
-                tables = probe.long
-                residual = tables.offset + tables.delta * sum_of(long[:-2], tables.entries)
-                (id_,) = segment.ids(np.array([row]))
-                found.append((row + int(start), id_, short, one(score + long[-2] / 64 * residual)))
+            end = int(lists.offsets[number + 1])
+            for place, at in enumerate(range(int(lists.offsets[number]), end, 32), int(lists.blocks[number])):
+                code = lists.means[place // 32, :, place % 32]
+                mean = (one(score) + short_score(code, probe.mean)) * lists.routes[place]
+                blocks.append((-mean, s, place, range(at, min(at + 32, end)), score))
+    blocks.sort(key=lambda block: block[:3])
+    wanted = rows_wanted(sum(len(block[3]) for block in blocks), probes, partition.lists, keep)
+    found: list[tuple[Any, ...]] = []
+    for _, s, place, records, score in blocks:
+        if len(found) >= wanted:
+            break
+        lists = view.lists[s]
+        assert lists is not None
+        for i, record in enumerate(records):
+            row, tables, long = int(lists.rows[record]), probe.long, lists.longs[record]
+            short = one(score) + short_score(lists.shorts[place, :, i], probe.short)
+            residual = tables.offset + tables.delta * sum_of(long[:-2], tables.entries)
+            (id_,) = view.segments[s].ids(np.array([row]))
+            found.append((row + int(view.starts[s]), id_, short, one(score + long[-2] / 64 * residual)))
+    assert wanted <= len(found) < wanted + 32
     return tuple(map(np.array, zip(*found, strict=True)))
+
+
+def short_score(code: NDArray[np.uint8], tables: Tables) -> np.float32:
+    """Of a code and its stretch, in float32 from the start."""
+    one = np.float32
+    inside = one(tables.offset) + one(tables.delta) * one(sum_of(code[:-1], tables.entries))
+    return one(code[-1]) * one(1 / 64) * inside
 
 
 def sum_of(code: NDArray[np.uint8], entries: NDArray[np.uint8]) -> int:
@@ -388,9 +428,9 @@ def sum_of(code: NDArray[np.uint8], entries: NDArray[np.uint8]) -> int:
 def test_the_best_by_short_codes_are_scored_by_their_long_codes(coded: Index) -> None:
     """So many for each row that the stage keeps: of three equal ones at the end, those of the first ids."""
     view, query = coded._opened.store.current(), clustered(1, DIM, seed=8)[0]
-    rows, ids, short, long = brute_force(coded, query, 10)
-    best = np.lexsort((ids, -short))
     for keep in (1, 3):
+        rows, ids, short, long = brute_force(coded, query, 10, keep)
+        best = np.lexsort((ids, -short))
         chosen = best[: SHORTLIST * keep]
         found, scores, scored = scan_lists(
             Stage.parse(f"48:pq4/10@{keep}"), query[None], view, view.live, keep

@@ -1,5 +1,5 @@
-"""Indexes with lists that the versions of their format wrote: the newest answers as it did, the one before
-opens and asks to be partitioned again."""
+"""Indexes with lists that the versions of their format wrote: the newest answers as it did, those before
+open and ask to be partitioned again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from kukla.errors import PlanError
 from kukla.storage.container import open_container
 
 DATA = Path(__file__).parents[1] / "data"
-GOLDEN, EARLIER = DATA / "golden-lists-v2", DATA / "golden-lists-v1"
+GOLDEN = DATA / "golden-lists-v3"
+EARLIER = {"golden-lists-v1": 8, "golden-lists-v2": 16}  # their dims
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ def maker() -> ModuleType:
 def check(index: Index, maker: ModuleType) -> None:
     index.verify()
     said: dict[str, Any] = maker.answers(index)
-    expected: dict[str, Any] = json.loads((DATA / "golden-lists-v2.json").read_text(encoding="utf-8"))
+    expected: dict[str, Any] = json.loads((DATA / "golden-lists-v3.json").read_text(encoding="utf-8"))
     for name in ("count", "lists", "fingerprint"):
         assert said[name] == expected[name]
     assert said["plans"].keys() == expected["plans"].keys()
@@ -67,7 +68,7 @@ def test_a_copy_can_be_changed(maker: ModuleType, tmp_path: Path) -> None:
         index.compact()
         partition = index._opened.store.current().partition
         assert partition is not None
-        assert partition.fingerprint == json.loads((DATA / "golden-lists-v2.json").read_text())["fingerprint"]
+        assert partition.fingerprint == json.loads((DATA / "golden-lists-v3.json").read_text())["fingerprint"]
         exact, found = (
             index.search(new, 9, plan=plan).ids for plan in ("16:float16", "16:pq4@2000 > 16:float16")
         )
@@ -90,37 +91,40 @@ def test_what_is_written_today_has_the_same_layout(maker: ModuleType, tmp_path: 
         assert list(new.items()) == list(old.items())
 
 
-# One code a row: the first version
+# One code a row: the first version. No blocks of rows that are like each other: the second
 
 
-@pytest.fixture
-def earlier(tmp_path: Path) -> Path:
-    return shutil.copytree(EARLIER, tmp_path / "earlier")
+@pytest.fixture(params=EARLIER)
+def earlier(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    return shutil.copytree(DATA / request.param, tmp_path / request.param)
 
 
-def test_lists_of_the_version_before_are_not_used(maker: ModuleType) -> None:
+@pytest.mark.parametrize(("name", "dim"), EARLIER.items())
+def test_lists_of_the_versions_before_are_not_used(maker: ModuleType, name: str, dim: int) -> None:
     """The index opens and answers plans without lists as it did; plans with lists say what to do."""
-    before = {path: path.read_bytes() for path in EARLIER.rglob("*") if path.is_file()}
-    expected = json.loads((DATA / "golden-lists-v1.json").read_text(encoding="utf-8"))
-    with Index.open(EARLIER, read_only=True, verify=True) as index:
+    before = {path: path.read_bytes() for path in (DATA / name).rglob("*") if path.is_file()}
+    expected = json.loads((DATA / f"{name}.json").read_text(encoding="utf-8"))
+    with Index.open(DATA / name, read_only=True, verify=True) as index:
         assert len(index) == expected["count"]
         assert (index.info().partition, index.info().earlier_lists) == (None, True)
-        asked = maker.vectors(5000, 3, dim=8)
-        found, plan = index.search(asked, 6, plan="8:float16"), expected["plans"]["8:float16"]
+        asked, exact = maker.vectors(5000, 3, dim=dim), f"{dim}:float16"
+        found, plan = index.search(asked, 6, plan=exact), expected["plans"][exact]
         assert found.ids.tolist() == plan["ids"]
         np.testing.assert_allclose(found.scores, plan["scores"], rtol=0, atol=1e-6)
         with pytest.raises(PlanError, match=r"the index has no lists; make them with its partition\(\)"):
-            index.search(asked, 6, plan="8:pq4/3@40 > 8:float16")
-    assert {path: path.read_bytes() for path in EARLIER.rglob("*") if path.is_file()} == before
+            index.search(asked, 6, plan=f"{dim}:pq4/3@40 > {exact}")
+    assert {path: path.read_bytes() for path in (DATA / name).rglob("*") if path.is_file()} == before
 
 
-def test_it_can_be_changed_and_partitioned_again(maker: ModuleType, earlier: Path) -> None:
+def test_they_can_be_changed_and_partitioned_again(maker: ModuleType, earlier: Path) -> None:
+    dim = EARLIER[earlier.name]
+    exact, everything = f"{dim}:float16", f"{dim}:pq4@2200 > {dim}:float16"
     with Index.open(earlier) as index:
-        new = -maker.vectors(9000, 1100, dim=8)
+        new = -maker.vectors(9000, 1100, dim=dim)
         index.add(new, ids=range(70_000, 71_100))
         index.delete([70_001])
         index.compact()
-        assert index.search(new[:1], 1, plan="8:float16").ids.tolist() == [[70_000]]
+        assert index.search(new[:1], 1, plan=exact).ids.tolist() == [[70_000]]
         assert index.info().earlier_lists
     with Index.open(earlier) as index:
         assert index.info().earlier_lists
@@ -128,12 +132,12 @@ def test_it_can_be_changed_and_partitioned_again(maker: ModuleType, earlier: Pat
         assert not index.info().earlier_lists
         assert sorted(path.name for path in earlier.glob("partition*")) == ["partition.2.seg"]
         assert [path.suffixes for path in (earlier / "segments").glob("*.lists")] == [[".2", ".lists"]]
-        exact, found = (index.search(new[:5], 9, plan=p).ids for p in ("8:float16", "8:pq4@2200 > 8:float16"))
-        np.testing.assert_array_equal(found, exact)
+        of_lists, of_all = (index.search(new[:5], 9, plan=plan).ids for plan in (everything, exact))
+        np.testing.assert_array_equal(of_lists, of_all)
         index.verify()
 
 
-def test_its_lists_can_be_removed(earlier: Path) -> None:
+def test_their_lists_can_be_removed(earlier: Path) -> None:
     with Index.open(earlier) as index:
         index.partition(0)
         assert (index.info().partition, index.info().earlier_lists) == (None, False)

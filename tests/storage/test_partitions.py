@@ -75,11 +75,12 @@ def test_a_partition_is_a_file_and_one_of_lists_beside_each_large_segment(parted
         finds_everything(index)
         _, arrays = open_container(parted / "partition.1.seg")
         assert list(arrays) == [
-            "codes", "scales", "routes", "short_order", "short_ends", "short_books", "short_weights",
+            "codes", "scales", "routes", "mean_order", "mean_ends", "mean_books", "mean_weights",
+            "short_order", "short_ends", "short_books", "short_weights",
             "long_order", "long_ends", "long_books", "long_weights",
         ]  # fmt: skip
         _, arrays = open_container(parted / "segments" / "00000001.1.lists")
-        assert list(arrays) == ["offsets", "rows", "blocks", "shorts", "longs"]
+        assert list(arrays) == ["offsets", "rows", "blocks", "means", "routes", "shorts", "longs"]
         assert (arrays["rows"].shape, arrays["longs"].shape) == ((1100,), (1100, 8))
 
 
@@ -435,6 +436,8 @@ print(*sorted(outcomes))
         ("offsets", {"foreign"}),
         ("blocks", {"foreign"}),
         ("rows", {"answered", "damaged"}),
+        ("means", {"answered"}),
+        ("routes", {"answered"}),
         ("shorts", {"answered"}),
         ("longs", {"answered"}),
     ],

@@ -112,7 +112,8 @@ def partition_text(found: PartitionInfo) -> str:
     """One line of lists: how many, of how many rows, in how many bytes, and what is scanned instead."""
     text = (
         f"{found.lists:,} of {found.shortest:,} to {found.longest:,} rows (median {found.median:,}), "
-        f"codes of {found.short_bytes} and {found.code_bytes} bytes, {format_bytes(found.bytes)}"
+        f"codes of {found.short_bytes} and {found.code_bytes} bytes, of means {found.mean_bytes}, "
+        f"{format_bytes(found.bytes)}"
     )
     if found.segments_without_lists:
         text += f"; segments without lists, which are scanned: {found.segments_without_lists}"

@@ -57,7 +57,7 @@ class SegmentLists:
     offsets : ndarray of uint64, shape (lists + 1,)
         Of each list's first row, in the order of lists.
     rows : ndarray of uint32, shape (n,)
-        The numbers of rows in the order of lists; every 32 of a list are a block, inside of which they ascend.
+        The numbers of rows in the order of lists; every 32 of a list are a block, inside which they ascend.
     blocks : ndarray of uint64, shape (lists + 1,)
         With codes: of each list's first block. Else empty.
     shorts : ndarray of uint8, shape (blocks, short_bytes + 1, 32)
@@ -228,7 +228,7 @@ def _means(
     cosine: bool,
     threads: int,
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """The codes of the means of blocks with their stretches, uint8 ``(blocks, mean_bytes + 1)``, and routes."""
+    """The codes of the means of blocks, with stretches: uint8 ``(blocks, mean_bytes + 1)``; and routes."""
     count = len(list_of)
     codes = np.empty((count, partition.mean_bytes + 1), dtype=np.uint8)
     routes = partition.routes[list_of]

@@ -136,13 +136,14 @@ def _run(
         if 0 < keep < before:
             cuts[i] = scores.min(axis=1)
         size = bytes_per_row(stage, nesting, renormalise=renormalise, partition=view.partition)
+        once = bytes_before(stage, view.partition, view.count)
         twice = survivors(stage, scored, rows.size) * bytes_per_survivor(stage, view.partition)
         reports.append(
             StageReport(
                 stage=stage,
                 scored=scored,
                 kept=rows.size,
-                bytes_read=scored * size + len(queries) * bytes_before(stage, view.partition) + twice,
+                bytes_read=scored * size + len(queries) * once + twice,
                 seconds=time.perf_counter() - started,
             )
         )

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kukla import kernels
-from kukla.cost import bytes_before, bytes_per_row, bytes_per_survivor, survivors
+from kukla.cost import bytes_of_means, bytes_per_row, bytes_per_survivor, rows_in_lists, survivors
 from kukla.errors import ChecksumError
 from kukla.kernels.partition import BLOCK_ROWS, RECORD_TAIL, STRETCH_STEPS
 from kukla.nesting import Nesting
@@ -35,8 +35,7 @@ MOST_OF_A_LIST = 2.0**126
 def usual_rows(stage: Stage, view: View) -> int:
     """How many live rows the lists that a stage looks into hold on average."""
     assert view.partition is not None  # execute() has checked
-    lists = view.partition.lists
-    return -(-min(stage.probes or lists, lists) * view.count // lists)
+    return rows_in_lists(stage, view.partition, view.count)
 
 
 def stage_without_codes(layout: Layout) -> Stage:
@@ -55,18 +54,18 @@ def without_lists(
     first, partition = plan.stages[0], view.partition
     if first.precision is not Precision.PQ4 or partition is None or all(mask is None for mask in masks):
         return plan
-    allowed = count_allowed(view, masks)
-    share = min(1.0, usual_rows(first, view) / max(1, allowed))
-    row_bytes = bytes_per_row(first, nesting, renormalise=renormalise, partition=partition)
-    seen = round(share * allowed)
-    scored = rows_wanted(seen, min(first.probes or partition.lists, partition.lists), partition.lists, first.kept(k))
-    # Blocks are read whole, and a filter leaves few rows in each.
-    whole = sum(segment.rows for segment in view.segments) / max(1, allowed)
-    in_lists = min(share * sum(segment.rows for segment in view.segments), scored * whole) * row_bytes
-    twice = survivors(first, scored, first.kept(k)) * bytes_per_survivor(first, partition)
+    allowed, rows = count_allowed(view, masks), sum(segment.rows for segment in view.segments)
+    share = min(1.0, usual_rows(first, view) / max(1, allowed))  # of all rows is looked at
+    probes, keep = min(first.probes or partition.lists, partition.lists), first.kept(k)
+    scored = rows_wanted(round(share * allowed), probes, partition.lists, keep)
+    # Blocks are read whole, of however few of their rows a filter leaves.
+    read = min(share * rows, scored * rows / max(1, allowed))
+    in_lists = read * bytes_per_row(first, nesting, renormalise=renormalise, partition=partition)
+    in_lists += survivors(first, scored, keep) * bytes_per_survivor(first, partition)
+    before = partition.choosing_bytes(probes) + bytes_of_means(partition, round(share * rows))
     following = Plan(plan.stages[1:] or [exact_stage(view.segments[0].layout)])
     alone = allowed * bytes_per_row(following.stages[0], nesting, renormalise=renormalise)
-    return following if alone <= in_lists + twice + bytes_before(first, partition) else plan
+    return following if alone <= in_lists + before else plan
 
 
 def scan_lists(
@@ -143,8 +142,8 @@ def scan_lists(
 
 @dataclass(frozen=True, slots=True)
 class _Blocks:
-    """Blocks that a query may score: ``segments`` and ``places`` say where they are, ``lists`` in which of the
-    probe's lists, ``scores`` what their means score, ``open`` how many of their rows are allowed."""
+    """Blocks that a query may score: ``segments`` and ``places`` say where they are, ``lists`` in which of
+    the probe's lists, ``scores`` what their means score, ``open`` how many of their rows are allowed."""
 
     segments: NDArray[np.int64]
     places: NDArray[np.int64]
@@ -180,7 +179,7 @@ def _look(probe: Probe, i: int, view: View, s: int, mask: Mask) -> _Blocks:
     tables = probe.mean
     residuals = kernels.nibble_scores(means, tables.entries, 0.0, tables.offset, tables.delta)
     residuals = residuals[places - first // BLOCK_ROWS * BLOCK_ROWS]
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):  # by routes of a damaged file
         scores = (_base(probe, i) + residuals) * lists.routes[first:last]
     scores = np.nan_to_num(scores, nan=-MOST, posinf=MOST, neginf=-MOST)
     return _Blocks(

@@ -165,14 +165,14 @@ def _bind(plan: Plan, view: View, nesting: Nesting, renormalise: bool, isa: str)
         )
         listed = None
         if partition is not None and lists is not None:
-            names = "offsets", "rows", "blocks", "means", "routes", "shorts", "longs"
-            listed = tuple(getattr(lists, name) for name in names)
+            sections = "offsets", "rows", "blocks", "means", "routes", "shorts", "longs"
+            listed = tuple(getattr(lists, name) for name in sections)
         runner.add_segment(segment.rows, *segment.id_arrays(), codes, scales, norms, listed)
     row_bytes = tuple(
         bytes_per_row(stage, nesting, renormalise=renormalise, partition=partition) for stage in plan.stages
     )
     survivor_bytes = tuple(bytes_per_survivor(stage, partition) for stage in plan.stages)
-    query_bytes = tuple(bytes_before(stage, partition) for stage in plan.stages)
+    query_bytes = tuple(bytes_before(stage, partition, view.count) for stage in plan.stages)
     return Bound(plan, runner, row_bytes, survivor_bytes, query_bytes, view.live, _as_bytes(view.live))
 
 

@@ -20,7 +20,9 @@ class StageReport(NamedTuple):
     """What one stage did, summed over the queries of a search.
 
     ``scored`` counts candidates, ``kept`` those handed on, ``bytes_read`` the codes, scales and norms of the
-    scored candidates (each counted once a query), ``seconds`` wall time.
+    scored candidates (each counted once a query), ``seconds`` wall time. A stage that looks into lists scores
+    the rows of the blocks that it chooses there; of the means of all blocks it counts as many as lists of
+    average length have.
     """
 
     stage: Stage
