@@ -14,6 +14,7 @@ from tests.partition.samples import clustered
 from kukla import kernels
 from kukla.errors import ForeignFileError
 from kukla.partition import Partition, train_partition
+from kukla.partition.blocks import in_blocks
 from kukla.partition.codebooks import Codebook, _paired, train_codebooks, weighted_codewords
 from kukla.partition.model import HEAD_DIMS
 from kukla.partition.probe import STEPS, Probe, Tables
@@ -73,25 +74,62 @@ def test_more_bytes_leave_less(rows: Rows) -> None:
 
 
 @pytest.mark.parametrize(
-    ("dim", "asked", "short_bytes", "code_bytes"),
+    ("dim", "asked", "mean_bytes", "short_bytes", "code_bytes"),
     [
-        (300, 8, 2, 8),
-        (300, 64, 16, 64),
-        (300, 66, 16, 66),
-        (300, 128, 32, 128),
-        (40, 64, 16, 22),  # a group has a dim at least
-        (8, 64, 4, 6),
+        (300, 8, 4, 2, 8),
+        (300, 64, 32, 16, 64),
+        (300, 66, 32, 16, 66),
+        (300, 128, 64, 32, 128),
+        (40, 64, 20, 16, 22),  # a group has a dim at least
+        (8, 64, 4, 4, 6),
     ],
 )
-def test_a_record_takes_what_is_asked_and_a_short_code_a_quarter(
-    dim: int, asked: int, short_bytes: int, code_bytes: int
+def test_a_record_takes_what_is_asked_a_mean_half_and_a_short_code_a_quarter(
+    dim: int, asked: int, mean_bytes: int, short_bytes: int, code_bytes: int
 ) -> None:
     made = train_partition(clustered(300, dim), lists=3, code_bytes=asked)
-    assert (made.short_bytes, made.code_bytes) == (short_bytes, code_bytes)
+    assert (made.mean_bytes, made.short_bytes, made.code_bytes) == (mean_bytes, short_bytes, code_bytes)
+    assert made.mean.groups == 2 * mean_bytes
     assert made.short.groups == 2 * short_bytes
     assert made.long.groups == 2 * (code_bytes - 2)  # its stretch, and a zero
     codes = made.encode(clustered(5, dim, seed=1), np.zeros(5, np.int64))
     assert [part.shape[1:] for part in codes] == [(short_bytes,), (), (code_bytes - 2,), ()]
+
+
+def means_of_blocks(made: Partition, rows: Rows) -> Rows:
+    """What is left of the means of whole blocks beside the centroids of their lists."""
+    lists, found = made.assign(rows), []
+    for number in range(made.lists):
+        members = rows[lists == number]
+        order = in_blocks(members, 32)
+        found += [
+            members[order[at : at + 32]].mean(axis=0) - made.centroids[number]
+            for at in range(0, len(order) - 31, 32)
+        ]
+    return np.stack(found)
+
+
+@pytest.mark.parametrize("sampled", [1, 4, 16])
+def test_codes_of_means_are_trained_on_what_means_are_like(sampled: int) -> None:
+    """Also where the partition is trained on a sample: as many of it as there are in a block."""
+    everything = clustered(8000, 24)
+    made = train_partition(everything[::sampled], lists=20, code_bytes=16, documents=8000)
+    residuals = means_of_blocks(made, everything)
+
+    def left(book: Codebook) -> float:
+        wrong = residuals - book.decode(book.encode(residuals)[0], 24)
+        return float(np.square(wrong).sum() / np.square(residuals).sum())
+
+    of_rows = train_codebooks_of(everything[::sampled], made)
+    print(sampled, left(made.mean), left(of_rows))
+    assert left(made.mean) < 0.3
+    assert left(made.mean) < 0.9 * left(of_rows)
+
+
+def train_codebooks_of(rows: Rows, made: Partition) -> Codebook:
+    """As long as the codes of means, for the residuals of rows instead."""
+    residuals = rows - made.centroids[made.assign(rows)]
+    return Codebook.train(residuals, np.ones(24), made.mean.groups, np.random.default_rng(0))
 
 
 def test_queries_say_which_dims_matter(rows: Rows) -> None:
@@ -121,6 +159,7 @@ def test_the_same_seed_gives_the_same_partition(rows: Rows, partition: Partition
 
 def test_sizes(partition: Partition) -> None:
     assert (partition.lists, partition.dim) == (30, 40)
+    assert (partition.mean_bytes, partition.mean.groups, partition.mean.code_bytes) == (10, 20, 10)
     assert (partition.short_bytes, partition.short.groups, partition.short.code_bytes) == (4, 8, 4)
     assert (partition.code_bytes, partition.long.groups, partition.long.code_bytes) == (20, 36, 18)
     assert partition.centroid_bytes == 30 * 40 + 30 * 4 + 30 * 4
@@ -190,7 +229,7 @@ def test_the_probes_have_the_best_heads_and_the_others_follow_by_their_promise(r
 @pytest.mark.parametrize("factor", [0.0, 1e-44, 1e-38])
 def test_queries_without_use_for_tables_are_scored_by_centroids(partition: Partition, factor: float) -> None:
     probe = Probe.of(partition, clustered(1, partition.dim)[0] * np.float32(factor), 4)
-    for tables in (probe.short, probe.long):
+    for tables in (probe.mean, probe.short, probe.long):
         assert not tables.entries.any()
         assert tables.delta == 0
         assert np.isfinite(tables.offset)
@@ -205,7 +244,7 @@ def scaled(book: Codebook, factor: float) -> Codebook:
 @pytest.mark.parametrize("size", [1e30, -1e30, 1e38])
 def test_tables_beyond_float32_are_not_used(partition: Partition, size: float) -> None:
     query = clustered(1, partition.dim)[0] * np.float32(1e30)
-    for book in (partition.short, partition.long):
+    for book in (partition.mean, partition.short, partition.long):
         tables = Tables.of(scaled(book, size), query)
         assert (tables.entries.any(), tables.offset, tables.delta) == (False, 0.0, 0.0)
 
@@ -213,7 +252,7 @@ def test_tables_beyond_float32_are_not_used(partition: Partition, size: float) -
 def test_what_usable_tables_add_up_to_is_a_float32(partition: Partition) -> None:
     """The limit is 2^124, of a sum of entries and of the offset: stretched, and beside a list's score."""
     query = clustered(1, partition.dim)[0]
-    for book in (partition.short, partition.long):
+    for book in (partition.mean, partition.short, partition.long):
         one = Tables.of(book, query)
         most = max(one.delta * STEPS * book.groups, -one.offset)
         below = Tables.of(scaled(book, 2.0**124 / most * 0.999), query)
@@ -242,6 +281,7 @@ def test_what_is_written_comes_back(partition: Partition) -> None:
     [
         lambda a: a.pop("long_books"),
         lambda a: a.pop("short_order"),
+        lambda a: a.pop("mean_weights"),
         lambda a: a.update(codes=a["codes"][:, :-1]),
         lambda a: a.update(codes=a["codes"][:0]),
         lambda a: a.update(codes=a["codes"].astype(np.int16)),
@@ -249,6 +289,9 @@ def test_what_is_written_comes_back(partition: Partition) -> None:
         lambda a: a.update(scales=a["scales"][:-1]),
         lambda a: a.update(routes=np.full_like(a["routes"], np.nan)),
         lambda a: a.update(short_ends=a["short_ends"][:-1]),
+        lambda a: a.update(mean_ends=a["mean_ends"][:-1]),
+        lambda a: a.update(mean_order=a["mean_order"] + np.uint64(40)),
+        lambda a: a.update(mean_books=a["mean_books"] * np.float32(np.nan)),
         lambda a: a.update(short_ends=a["short_ends"][::-1].copy()),
         lambda a: a.update(long_ends=np.array([2, 2, 3, a["long_ends"][-1]], dtype=np.uint64)),
         lambda a: a.update(long_ends=np.array([], dtype=np.uint64)),

@@ -54,7 +54,8 @@ def _halves(rows: F32, half: int) -> NDArray[np.int64]:
     direction = farthest(first) - first
     order = np.arange(len(rows))
     for _ in range(ROUNDS):
-        before, order = order, np.argsort(rows @ direction, kind="stable")  # equal rows stay in their order
+        # Equal rows stay in their order: einsum gives them equal products wherever they are, BLAS does not.
+        before, order = order, np.argsort(np.einsum("ij,j->i", rows, direction), kind="stable")
         if np.array_equal(before, order):
             break
         direction = rows[order[half:]].mean(axis=0) - rows[order[:half]].mean(axis=0)
