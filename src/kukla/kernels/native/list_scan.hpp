@@ -13,6 +13,7 @@
 #include "candidates.hpp"
 #include "lists.hpp"
 #include "partition.hpp"
+#include "prefetch.hpp"
 #include "select.hpp"
 #include "short_scores.hpp"
 
@@ -53,7 +54,7 @@ public:
     }
 
 private:
-    static constexpr std::size_t kAhead = 64;  // so many records are asked for before they are read
+    static constexpr std::size_t kRecords = 1024;  // so many are asked for before the first is read
 
     // A thread uses the same room for all its queries: half a megabyte is slow to get.
     struct Room {
@@ -275,15 +276,15 @@ private:
         }
         const auto ask_for = [&](std::size_t i) {
             const Visit& visit = one.visits[best[i].visit];
-            for (std::size_t byte = 0; byte < bytes; byte += 64) __builtin_prefetch(records[i] + byte);
-            __builtin_prefetch(records[i] + bytes - 1);
-            __builtin_prefetch(segments_[visit.segment].lists.rows + visit.first + best[i].at);
+            prefetch_bytes(records[i], bytes);
+            prefetch_line(records[i] + bytes - 1);
+            prefetch_line(segments_[visit.segment].lists.rows + visit.first + best[i].at);
         };
-        for (std::size_t i = 0; i < std::min(kAhead, best.size()); ++i) ask_for(i);
         one.line.reserve(one.line.size() + best.size());
         for (std::size_t from = 0; from < best.size(); from += kNibbleRows) {
+            if (from % kRecords == 0)
+                for (std::size_t i = from; i < std::min(from + kRecords, best.size()); ++i) ask_for(i);
             const std::size_t here = std::min(kNibbleRows, best.size() - from);
-            for (std::size_t i = from + kAhead; i < std::min(from + kAhead + kNibbleRows, best.size()); ++i) ask_for(i);
             std::uint16_t sums[kNibbleRows];
             isa_.nibble_record_sums(records.data() + from, here, pairs, tables.entries.data(), sums);
             for (std::size_t i = 0; i < here; ++i) {

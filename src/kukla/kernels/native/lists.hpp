@@ -15,6 +15,7 @@
 
 #include "isa.hpp"
 #include "nibbles.hpp"
+#include "prefetch.hpp"
 #include "select.hpp"
 
 namespace kukla {
@@ -102,7 +103,7 @@ public:
     Tables means, shorts, longs;
 
 private:
-    static constexpr std::size_t kTogether = 8;
+    static constexpr std::size_t kTogether = 16;
 
     // In 14 bits; one scale for all dims, so that head and tail add up.
     void code(const float* query) {
@@ -175,7 +176,7 @@ private:
 
     void prefetch_tail(std::size_t list) const {
         const std::size_t width = partition_.dim - partition_.head;
-        for (std::size_t i = 0; i < width; i += 64) __builtin_prefetch(partition_.tails + list * width + i);
+        prefetch_bytes(partition_.tails + list * width, width);
     }
 
     // One step of all tables is the widest pair over the most that two entries can be, each rounded.

@@ -19,6 +19,8 @@
 #include <cstring>
 #include <initializer_list>
 
+#include "prefetch.hpp"
+
 namespace kukla {
 
 constexpr std::size_t kNibbleRows = 32;
@@ -42,8 +44,9 @@ struct PlainSums {
     }
 };
 
-// So many blocks ahead are asked for: their codes are there when they are scanned.
-constexpr std::size_t kBlocksAhead = 16;
+// So many blocks ahead are asked for: their codes are there when they are scanned. Where their pages are is asked for
+// earlier.
+constexpr std::size_t kBlocksAhead = 16, kPagesAhead = 64;
 
 // scores[v] = base + stretch * (offset + delta * sum) of the rows of blocks of short codes.
 template <class Sums>
@@ -51,8 +54,9 @@ void nibble_scores_block(const std::uint8_t* const* blocks, const float* bases, 
                          const std::uint8_t* tables, float offset, float delta, float* scores) {
     const std::size_t bytes = (pairs + 1) * kNibbleRows;
     for (std::size_t block = 0; block < count; ++block, scores += kNibbleRows) {
+        if (block + kPagesAhead < count) prefetch_line(blocks[block + kPagesAhead]);
         if (block + kBlocksAhead < count)
-            for (std::size_t i = 0; i < bytes; i += 64) __builtin_prefetch(blocks[block + kBlocksAhead] + i, 0, 2);
+            prefetch_bytes(blocks[block + kBlocksAhead], bytes);
         std::uint16_t sums[kNibbleRows];
         Sums::of(blocks[block], pairs, tables, sums);
         const std::uint8_t* stretches = blocks[block] + pairs * kNibbleRows;

@@ -295,7 +295,8 @@ private:
 
     void rescore(const std::vector<AnyScorer>& scorers, const StageSpec& stage, std::size_t threads,
                  std::vector<std::vector<Candidate>>& found) const {
-        constexpr std::size_t ahead = 8;
+        // The first line of many rows is asked for at once: finding where their pages are takes longer than reading them.
+        constexpr std::size_t ahead = 4, together = 512;
         const std::size_t nq = found.size(), m = nq == 0 ? 0 : found[0].size(), pairs = nq * m;
         if (pairs == 0) return;
         const double row_bytes =
@@ -305,11 +306,18 @@ private:
             const std::size_t begin = pairs / parts * part + std::min(part, pairs % parts);
             const std::size_t end = begin + pairs / parts + (part < pairs % parts ? 1 : 0);
             Scratch scratch(1);
+            const auto ask_for = [&](std::size_t i, bool whole) {
+                const Candidate& next = found[i / m][i % m];
+                std::visit([&](const auto& scorer) { whole ? scorer.prefetch(next.row) : scorer.touch(next.row); },
+                           scorers[next.segment]);
+            };
             for (std::size_t i = begin; i < end; ++i) {
-                if (i + ahead < end) {
-                    const Candidate& next = found[(i + ahead) / m][(i + ahead) % m];
-                    std::visit([&](const auto& scorer) { scorer.prefetch(next.row); }, scorers[next.segment]);
+                if ((i - begin) % together == 0) {
+                    const std::size_t stop = std::min(i + together, end);
+                    for (std::size_t j = i; j < stop; ++j) ask_for(j, false);
+                    for (std::size_t j = i; j < std::min(i + ahead, stop); ++j) ask_for(j, true);
                 }
+                if (i + ahead < end) ask_for(i + ahead, true);
                 Candidate& one = found[i / m][i % m];
                 std::visit(
                     [&](const auto& scorer) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "isa.hpp"
+#include "prefetch.hpp"
 
 namespace kukla {
 
@@ -16,12 +17,6 @@ struct Scratch {
     std::vector<std::int64_t> dots;
     std::vector<double> totals;
 };
-
-// Asks for the first 4 KiB of a row; the hardware sees the pattern after that.
-inline void prefetch_bytes(const void* row, std::size_t bytes) {
-    const char* line = static_cast<const char*>(row);
-    for (std::size_t i = 0; i < std::min<std::size_t>(bytes, 4096); i += 64) __builtin_prefetch(line + i);
-}
 
 // Queries copied to lines of a padded length, so that kernels can read whole vectors.
 template <class To>
@@ -57,6 +52,9 @@ public:
 
     void prefetch(std::size_t row) const {
         for (const Shell& s : shells_) prefetch_bytes(s.rows + row * s.bytes, s.bytes);
+    }
+    void touch(std::size_t row) const {
+        for (const Shell& s : shells_) prefetch_line(s.rows + row * s.bytes);
     }
 
     std::size_t bytes_per_row() const {
@@ -95,7 +93,14 @@ public:
     void prefetch(std::size_t row, std::size_t from, std::size_t to) const {
         for (std::size_t s = from; s < to; ++s) {
             prefetch_bytes(shells_[s].rows + row * shells_[s].width, shells_[s].width);
-            __builtin_prefetch(shells_[s].scales + row);
+            prefetch_line(shells_[s].scales + row);
+        }
+    }
+
+    void touch(std::size_t row) const {
+        for (const Shell& s : shells_) {
+            prefetch_line(s.rows + row * s.width);
+            prefetch_line(s.scales + row);
         }
     }
 
@@ -139,6 +144,7 @@ public:
     }
 
     void prefetch(std::size_t row) const { shells_.prefetch(row, 0, shells_.size()); }
+    void touch(std::size_t row) const { shells_.touch(row); }
     std::size_t bytes_per_row() const { return shells_.bytes_per_row(shells_.size()); }
 
 private:
@@ -165,6 +171,7 @@ public:
     }
 
     void prefetch(std::size_t row) const { prefetch_bytes(rows_ + row * stride_, dim_ * sizeof(Element)); }
+    void touch(std::size_t row) const { prefetch_line(rows_ + row * stride_); }
     std::size_t bytes_per_row() const { return dim_ * sizeof(Element) + 1; }
 
 private:
