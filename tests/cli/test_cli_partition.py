@@ -36,7 +36,7 @@ def test_partition_as_a_user(kukla: Kukla, many: Path, questions: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     made, hint, calibrate = done.stdout.splitlines()
     assert made.startswith("lists: 40 of ")
-    assert "codes of 2 and 8 bytes" in made
+    assert "codes of 2 and 8 bytes, of means 4, " in made
     assert made.endswith(" kB")
     assert hint.startswith("search with --plan '64:pq4/1@100 > 64:float32', or better")
     assert calibrate.strip() == f"kukla calibrate {many} --queries FILE --target 'recall@10>=0.95'"
@@ -61,7 +61,7 @@ def test_info_and_explain_show_the_lists(invoke: Invoke, many: Path) -> None:
     assert "segments without lists, which are scanned: 1" in said
     assert "segments with lists too short for codes: 1" in said
     found = json.loads(invoke("info", many, "--json").stdout)["partition"]
-    assert (found["lists"], found["short_bytes"], found["code_bytes"]) == (170, 2, 8)
+    assert (found["lists"], found["mean_bytes"], found["short_bytes"], found["code_bytes"]) == (170, 4, 2, 8)
     assert (found["segments_without_lists"], found["segments_without_codes"]) == (1, 1)
     assert 0 <= found["shortest"] <= found["median"] <= found["longest"] <= 2800
     files = [*many.glob("partition.*"), *(many / "segments").glob("*.lists")]

@@ -1,4 +1,4 @@
-"""Blocks of lists: a query scores those whose means score best, by NumPy and native code the same to the bit."""
+"""Blocks of lists: a query scores those whose means score best; native code chooses as NumPy does."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def blocks_in_lists(index: Index) -> list[list[int]]:
 
 @pytest.fixture(scope="module", params=["cosine", "ip"])
 def long_lists(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
-    """5,000 documents in lists of some blocks in two segments, and 100 in a small one; every ninth deleted."""
+    """5,000 documents in lists of some blocks in two segments, 100 in a small one; every ninth is deleted."""
     folder = tmp_path_factory.mktemp("blocks") / "index"
     rows = clustered(5100, DIM)
     order = np.random.default_rng(4).permutation(5100)
@@ -87,13 +87,18 @@ def test_blocks_of_which_a_filter_leaves_little_or_nothing(
 def test_of_the_rows_in_lists_it_scores_what_is_wanted_and_whole_blocks(long_lists: Index, isa: str) -> None:
     view = long_lists._opened.store.current()
     small = sum(segment.rows for segment, one in zip(view.segments, view.lists, strict=True) if one is None)
+    asked: list[tuple[int, ...]] = []
+
+    def noted(*given: int) -> int:
+        asked.append(given)
+        return rows_wanted(*given)
+
     for probes, keep in ((1, 1), (5, 2), (12, 40), (20, 1)):
-        rows = []
+        plan = f"24:pq4/{probes}@{keep} > 24:float32"
         with pytest.MonkeyPatch.context() as patch, kernels.use("numpy"):
-            patch.setattr(lists_module, "rows_wanted", lambda *given: rows.append(given) or rows_wanted(*given))
-            plan = f"24:pq4/{probes}@{keep} > 24:float32"
+            patch.setattr(lists_module, "rows_wanted", noted)
             long_lists.search(clustered(1, DIM, seed=1), 1, plan=plan)
-        ((seen, *given),) = rows
+        seen, *given = asked.pop()
         assert given == [probes, LISTS, keep]
         scored = long_lists.search(clustered(1, DIM, seed=1), 1, plan=plan).stages[0].scored
         outside = int(np.count_nonzero(view.live[-1])) if view.live[-1] is not None else small
@@ -171,7 +176,8 @@ def damaged(folder: Path, section: str, change: Change) -> None:
     """With a wrong checksum, which only verify() looks at."""
     (path,) = (folder / "segments").glob("*.lists")
     (entry,) = [one for one in open_container(path)[0]["sections"] if one["name"] == section]
-    array = np.memmap(path, dtype=entry["dtype"], mode="r+", offset=entry["offset"], shape=tuple(entry["shape"]))
+    dtype, shape = entry["dtype"], tuple(entry["shape"])
+    array = np.memmap(path, dtype=dtype, mode="r+", offset=entry["offset"], shape=shape)
     change(array)
     array.flush()
 
