@@ -24,17 +24,18 @@ __all__ = ["ENGINE", "KuklaIndex", "float_ranges", "plans"]
 
 CERTIFY = "certify"
 FIT_ROWS = 100_000
-PROBES = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)
+PROBES = (16, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072)
 NAME = "set.kukla"
 
 
-def list_plans(full: int, lists: int) -> list[str]:
+def list_plans(full: int, lists: int, precisions: list[str]) -> list[str]:
     """Plans that look into more and more lists, then rescore whole vectors, at once or after int8."""
-    probes = [count for count in PROBES if 2 * count <= lists]
+    probes = [count for count in PROBES if 5 * count <= 4 * lists]
     found = []
     for count in probes:
-        found += [f"{full}:pq4/{count}@{keep} > {full}:float32" for keep in (30, 50, 100, 200)]
-        found += [f"{full}:pq4/{count}@{keep} > {full}:int8@30 > {full}:float32" for keep in (200, 400)]
+        found += [f"{full}:pq4/{count}@{keep} > {full}:float32" for keep in (20, 30, 50, 100, 200, 400)]
+        if "int8" in precisions:
+            found += [f"{full}:pq4/{count}@{keep} > {full}:int8@30 > {full}:float32" for keep in (200, 400)]
     return found
 
 
@@ -73,15 +74,15 @@ class KuklaIndex(Engine):
     def builds(shape: Shape) -> list[Params]:
         lists = round(4 * shape.rows**0.5)
         nested = [dim for dim in (64, 128, 256, 512, 1024) if dim < shape.dim] + [shape.dim]
-        in_lists = {"nesting": [shape.dim], "precisions": ["int8", "float32"], "lists": lists}
+        in_lists = {"nesting": [shape.dim], "precisions": ["float32"], "lists": lists}
         flat = {"nesting": nested, "precisions": ["binary", "int8", "float32"], "lists": 0}
         return [
-            {**in_lists, "code_bytes": 96, "projection": "none"},
-            {**flat, "projection": "none"},
-            {**in_lists, "code_bytes": 64, "projection": "none"},
             {**in_lists, "code_bytes": 128, "projection": "none"},
-            {**in_lists, "code_bytes": 96, "projection": "pca"},
-            {**in_lists, "lists": 2 * lists, "code_bytes": 96, "projection": "none"},
+            {**flat, "projection": "none"},
+            {**in_lists, "code_bytes": 96, "projection": "none"},
+            {**in_lists, "precisions": ["int8", "float32"], "code_bytes": 128, "projection": "none"},
+            {**in_lists, "code_bytes": 128, "projection": "pca"},
+            {**in_lists, "lists": lists // 2, "code_bytes": 128, "projection": "none"},
             {**flat, "projection": "pca"},
         ]
 
@@ -93,7 +94,7 @@ class KuklaIndex(Engine):
     @staticmethod
     def searches(shape: Shape, build: Params) -> list[Params]:
         flat = [*plans(tuple(build["nesting"])), CERTIFY]
-        chosen = list_plans(shape.dim, build["lists"]) if build["lists"] else flat
+        chosen = list_plans(shape.dim, build["lists"], build["precisions"]) if build["lists"] else flat
         return [{"plan": plan} for plan in chosen]
 
     def build(self, base: Floats, folder: Path, build: Params, threads: int) -> None:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 __all__ = ["in_blocks"]
 
-ROUNDS = 5
+ROUNDS = 3
 
 F32 = NDArray[np.float32]
 

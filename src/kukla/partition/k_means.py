@@ -18,7 +18,7 @@ FEW = 512
 ROUNDS = 6
 LAST_ROUNDS = 4
 ROWS_PER_PARENT = 256
-LOOKS = 16
+LOOKS = 8
 """A row is compared with the centroids below so many parents; nearly all find the nearest so."""
 
 STEP_ROWS = 1 << 15

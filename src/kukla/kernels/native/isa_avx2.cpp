@@ -120,6 +120,41 @@ std::size_t at_least(const float* values, std::size_t n, float least, std::uint3
     return found;
 }
 
+// As in isa_avx512.cpp, in halves; a line fills a register.
+struct Lines {
+    static constexpr std::size_t kPairs = 32;
+
+    static void of(const std::uint8_t* const* records, std::size_t from, std::size_t here, std::uint8_t* lines) {
+        __m256i first[16], second[16];
+        load(records, from, here, first);
+        load(records + 16, from, here, second);
+        for (std::size_t t = 0; t < 16; ++t) {  // half j has the pair 16 j + t
+            auto* line = reinterpret_cast<__m256i*>(lines + t * kNibbleRows);
+            _mm256_store_si256(line, _mm256_permute2x128_si256(first[t], second[t], 0x20));
+            _mm256_store_si256(line + 16, _mm256_permute2x128_si256(first[t], second[t], 0x31));
+        }
+    }
+
+private:
+    static void load(const std::uint8_t* const* records, std::size_t from, std::size_t here, __m256i* rows) {
+        for (std::size_t v = 0; v < 16; ++v) {
+            rows[v] = _mm256_setzero_si256();
+            if (here == kPairs)
+                rows[v] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(records[v] + from));
+            else
+                std::memcpy(&rows[v], records[v] + from, here);
+        }
+        for (int round = 0; round < 4; ++round) {
+            __m256i turned[16];
+            for (std::size_t v = 0; v < 8; ++v) {
+                turned[2 * v] = _mm256_unpacklo_epi8(rows[v], rows[v + 8]);
+                turned[2 * v + 1] = _mm256_unpackhi_epi8(rows[v], rows[v + 8]);
+            }
+            for (std::size_t v = 0; v < 16; ++v) rows[v] = turned[v];
+        }
+    }
+};
+
 }  // namespace
 
 const Isa kAvx2 = {
@@ -137,7 +172,7 @@ const Isa kAvx2 = {
     unit_rows_block<Ops, float>,
     unit_rows_block<Ops, double>,
     nibble_scores_block<Sums>,
-    nibble_record_sums_block<Sums>,
+    nibble_record_sums_block<Sums, Lines>,
     at_least,
     nibble_tables_block<Ops>,
     nibble_codes_block<Ops>,

@@ -102,6 +102,44 @@ struct Sums {
     }
 };
 
+// Records are interleaved with those eight further on, which turns the eight bits of (record, byte) of sixteen of them by
+// one: after four rounds the two have changed places, in each quarter of the registers. Two lines fill a register.
+struct Lines {
+    static constexpr std::size_t kPairs = 64;
+
+    static void of(const std::uint8_t* const* records, std::size_t from, std::size_t here, std::uint8_t* lines) {
+        const __mmask64 there = here == kPairs ? ~__mmask64{0} : (__mmask64{1} << here) - 1;
+        __m512i first[16], second[16];
+        load(records, from, there, first);
+        load(records + 16, from, there, second);
+        for (std::size_t t = 0; t < 16; t += 2) {  // quarter j has the pairs 16 j + t
+            const __m512i a = _mm512_shuffle_i64x2(first[t], second[t], 0x44), b = shuffle_high(first[t], second[t]);
+            const __m512i c = _mm512_shuffle_i64x2(first[t + 1], second[t + 1], 0x44);
+            const __m512i d = shuffle_high(first[t + 1], second[t + 1]);
+            std::uint8_t* line = lines + t * kNibbleRows;
+            _mm512_store_si512(line, _mm512_shuffle_i64x2(a, c, 0x88));
+            _mm512_store_si512(line + 16 * kNibbleRows, _mm512_shuffle_i64x2(a, c, 0xDD));
+            _mm512_store_si512(line + 32 * kNibbleRows, _mm512_shuffle_i64x2(b, d, 0x88));
+            _mm512_store_si512(line + 48 * kNibbleRows, _mm512_shuffle_i64x2(b, d, 0xDD));
+        }
+    }
+
+private:
+    static __m512i shuffle_high(__m512i a, __m512i b) { return _mm512_shuffle_i64x2(a, b, 0xEE); }
+
+    static void load(const std::uint8_t* const* records, std::size_t from, __mmask64 there, __m512i* rows) {
+        for (std::size_t v = 0; v < 16; ++v) rows[v] = _mm512_maskz_loadu_epi8(there, records[v] + from);
+        for (int round = 0; round < 4; ++round) {
+            __m512i turned[16];
+            for (std::size_t v = 0; v < 8; ++v) {
+                turned[2 * v] = _mm512_unpacklo_epi8(rows[v], rows[v + 8]);
+                turned[2 * v + 1] = _mm512_unpackhi_epi8(rows[v], rows[v + 8]);
+            }
+            for (std::size_t v = 0; v < 16; ++v) rows[v] = turned[v];
+        }
+    }
+};
+
 std::size_t at_least(const float* values, std::size_t n, float least, std::uint32_t* out) {
     const __m512 bound = _mm512_set1_ps(least);
     __m512i places = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
@@ -134,7 +172,7 @@ const Isa kAvx512 = {
     unit_rows_block<Ops, float>,
     unit_rows_block<Ops, double>,
     nibble_scores_block<Sums>,
-    nibble_record_sums_block<Sums>,
+    nibble_record_sums_block<Sums, Lines>,
     at_least,
     nibble_tables_block<Ops>,
     nibble_codes_block<Ops>,

@@ -108,7 +108,7 @@ const Isa kNeon = {
     unit_rows_block<Ops, float>,
     unit_rows_block<Ops, double>,
     nibble_scores_block<Sums>,
-    nibble_record_sums_block<Sums>,
+    nibble_record_sums_block<Sums, PlainLines<Ops>>,
     at_least_block<Ops>,
     nibble_tables_block<Ops>,
     nibble_codes_block<Ops>,

@@ -83,7 +83,7 @@ const Isa kScalar = {
     unit_rows_block<Ops, float>,
     unit_rows_block<Ops, double>,
     nibble_scores_block<PlainSums>,
-    nibble_record_sums_block<PlainSums>,
+    nibble_record_sums_block<PlainSums, PlainLines<Ops>>,
     at_least_block<Ops>,
     nibble_tables_block<Ops>,
     nibble_codes_block<Ops>,

@@ -70,42 +70,57 @@ void nibble_scores_block(const std::uint8_t* const* blocks, const float* bases, 
 // Eight columns of eight bytes.
 using Eight = std::uint64_t __attribute__((vector_size(64)));
 
-// In each of the eight columns: what were rows of bytes become lines.
-template <class Sums>  // one of each instruction set
-void transpose(Eight* rows) {
-    const auto swap = [](Eight& a, Eight& b, int bits, std::uint64_t mask) {
-        const Eight t = ((a >> bits) ^ b) & mask;
-        b ^= t;
-        a ^= t << bits;
-    };
-    for (const int i : {0, 1, 2, 3}) swap(rows[i], rows[i + 4], 32, 0x00000000FFFFFFFFU);
-    for (const int i : {0, 1, 4, 5}) swap(rows[i], rows[i + 2], 16, 0x0000FFFF0000FFFFU);
-    for (const int i : {0, 2, 4, 6}) swap(rows[i], rows[i + 1], 8, 0x00FF00FF00FF00FFU);
-}
+// How an instruction set without a way of its own turns bytes [from, from + here) of 32 records into lines.
+template <class Ops>  // one of each instruction set
+struct PlainLines {
+    static constexpr std::size_t kPairs = 64;
 
-// Sums of at most 32 records; sums[v] of what is not there is anything.
-template <class Sums>
-void nibble_record_sums_block(const std::uint8_t* const* records, std::size_t count, std::size_t pairs,
-                              const std::uint8_t* tables, std::uint16_t* sums) {
-    alignas(64) std::uint8_t lines[kMostGroups / 2][kNibbleRows];
-    for (std::size_t from = 0; from < pairs; from += 64) {
-        const std::size_t here = pairs - from < 64 ? pairs - from : 64;
+    static void of(const std::uint8_t* const* records, std::size_t from, std::size_t here, std::uint8_t* lines) {
         for (std::size_t eight = 0; eight < kNibbleRows; eight += 8) {
-            Eight rows[8] = {};
-            for (std::size_t v = eight; v < eight + 8 && v < count; ++v) {
-                if (from + 64 <= pairs + kRecordTail)
-                    std::memcpy(&rows[v - eight], records[v] + from, 64);
-                else
-                    std::memcpy(&rows[v - eight], records[v] + from, here);
+            Eight rows[8];
+            for (std::size_t v = 0; v < 8; ++v) {
+                if (here == kPairs) {
+                    std::memcpy(&rows[v], records[eight + v] + from, kPairs);
+                } else {
+                    rows[v] = Eight{};
+                    std::memcpy(&rows[v], records[eight + v] + from, here);
+                }
             }
-            transpose<Sums>(rows);
+            transpose(rows);
             for (std::size_t p = 0; p < here; ++p) {
                 const std::uint64_t bytes = rows[p % 8][p / 8];
-                std::memcpy(&lines[from + p][eight], &bytes, 8);
+                std::memcpy(lines + p * kNibbleRows + eight, &bytes, 8);
             }
         }
     }
-    Sums::of(lines[0], pairs, tables, sums);
+
+private:
+    // In each of the eight columns.
+    static void transpose(Eight* rows) {
+        const auto swap = [](Eight& a, Eight& b, int bits, std::uint64_t mask) {
+            const Eight t = ((a >> bits) ^ b) & mask;
+            b ^= t;
+            a ^= t << bits;
+        };
+        for (const int i : {0, 1, 2, 3}) swap(rows[i], rows[i + 4], 32, 0x00000000FFFFFFFFU);
+        for (const int i : {0, 1, 4, 5}) swap(rows[i], rows[i + 2], 16, 0x0000FFFF0000FFFFU);
+        for (const int i : {0, 2, 4, 6}) swap(rows[i], rows[i + 1], 8, 0x00FF00FF00FF00FFU);
+    }
+};
+
+// Sums of 1 to 32 records; sums[v] of what is not there is anything.
+template <class Sums, class Lines>
+void nibble_record_sums_block(const std::uint8_t* const* records, std::size_t count, std::size_t pairs,
+                              const std::uint8_t* tables, std::uint16_t* sums) {
+    constexpr std::size_t most = (kMostGroups / 2 + Lines::kPairs - 1) / Lines::kPairs * Lines::kPairs;
+    alignas(64) std::uint8_t lines[most * kNibbleRows];
+    const std::uint8_t* all[kNibbleRows];
+    for (std::size_t v = 0; v < kNibbleRows; ++v) all[v] = records[v < count ? v : 0];
+    for (std::size_t from = 0; from < pairs; from += Lines::kPairs) {
+        const std::size_t left = pairs - from;
+        Lines::of(all, from, left < Lines::kPairs ? left : Lines::kPairs, lines + from * kNibbleRows);
+    }
+    Sums::of(lines, pairs, tables, sums);
 }
 
 // Where values are at least `least`; `out` has room for all of them and kAtLeastRoom more.
