@@ -246,6 +246,31 @@ def test_what_a_version_without_partitions_writes_is_scanned(
         assert names(parted) == ["partition.2.seg", "segments/00000004.2.lists", "segments/00000004.seg"]
 
 
+def test_what_a_version_without_means_writes_is_scanned(parted: Path) -> None:
+    """It reads this partition, ignores the means, and writes lists that have none."""
+    path = parted / "segments" / "00000001.1.lists"
+    header, mapped = open_container(path)
+    arrays = {name: np.array(array) for name, array in mapped.items() if name not in ("means", "routes")}
+    sections = [
+        Section(name, array.dtype.str, array.shape, lambda array=array: (array,))  # type: ignore[misc]
+        for name, array in arrays.items()
+    ]
+    path.unlink()
+    write_container(path, sections, {name: header[name] for name in ("rows", "segment", "partition")})
+    with Index.open(parted, verify=True) as index:
+        assert index._opened.store.current().lists == (None, None)
+        finds_everything(index)
+        found = index.info().partition
+        assert found is not None
+        assert found.segments_without_lists == 2
+        index.partition(20, code_bytes=8)
+        finds_everything(index)
+        found = index.info().partition
+        assert found is not None
+        assert found.segments_without_lists == 1
+        index.verify()
+
+
 # Damage
 
 

@@ -239,7 +239,8 @@ class Index(Asking):
         queries : str, sequence of str, or array of float (n_queries, dim), optional
             Like those that will be asked: they say which dims matter. Default: documents.
         code_bytes : int
-            Of each document's long code, even, 8 to 128; its short one takes a quarter of that.
+            Of each document's long code, even, 8 to 128; its short one takes a quarter of that, the code of
+            the mean of 32 documents a half.
         seed : int
             Of what is drawn.
         threads : int

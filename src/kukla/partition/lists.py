@@ -20,7 +20,7 @@ from kukla.partition.model import NEAR_DIMS, Partition
 from kukla.progress import Progress
 from kukla.storage.container import Section, open_container, write_container
 
-__all__ = ["LEAST_ROWS", "SegmentLists", "lists_path", "write_lists"]
+__all__ = ["LEAST_ROWS", "SegmentLists", "lists_path", "without_means", "write_lists"]
 
 LEAST_ROWS = 1024
 """A segment with fewer rows has no lists: scanning it costs less than a file more."""
@@ -37,6 +37,12 @@ LEAST_LENGTH = 1e-3
 def lists_path(segment: Path, number: int) -> Path:
     """``segments/00000042.3.lists`` for ``segments/00000042.seg`` and partition number 3."""
     return segment.with_name(f"{segment.stem}.{number}.lists")
+
+
+def without_means(path: Path) -> bool:
+    """Whether the version before this one wrote a file of lists: it takes our partition without its means."""
+    names = open_container(path)[1].keys()
+    return names >= {"offsets", "shorts", "longs"} and names.isdisjoint({"means", "routes"})
 
 
 class SegmentLists:

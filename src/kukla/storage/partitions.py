@@ -2,8 +2,9 @@
 
 The catalog says which partition is in use, by number; numbers are never used twice. Lists are derived from
 the segments: where a file of lists is missing (a version without partitions wrote the segment, or it is
-small) the segment is scanned. A partition that an earlier version wrote, without means of blocks, is not
-used: the index opens, and searches without lists.
+small) or has no means of blocks (the version before this one wrote it), the segment is scanned. A partition
+that an earlier version wrote, without a codebook of means, is not used: the index opens, and searches without
+lists.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 from sqlite3 import Connection
 
 from kukla.errors import ForeignFileError
-from kukla.partition.lists import LEAST_ROWS, SegmentLists, lists_path, write_lists
+from kukla.partition.lists import LEAST_ROWS, SegmentLists, lists_path, without_means, write_lists
 from kukla.partition.model import Partition
 from kukla.storage.catalog import put_setting
 from kukla.storage.container import Section, open_container, verify_container, write_container
@@ -39,7 +40,8 @@ class _Stored:
         """A segment's lists."""
         if self.number not in segment.lists:
             path = self.lists_path(segment)
-            found = SegmentLists(path, self.model, segment.rows) if path.is_file() else None
+            there = path.is_file() and not without_means(path)
+            found = SegmentLists(path, self.model, segment.rows) if there else None
             if found is not None:
                 self._check_origin(found, segment)
             segment.lists[self.number] = found
