@@ -75,10 +75,10 @@ struct Isa {
     // Where values are at least `least`, ascending; returns how many. `out` has room for kAtLeastRoom more than n.
     std::size_t (*at_least)(const float* values, std::size_t n, float least, std::uint32_t* out);
 
-    // tables (groups, 16): the products of a query, its dims in the order of the groups, with the codewords. See
-    // nibbles.hpp.
+    // tables (groups, 16): the products of a query, its dims in the order of the groups, with the codewords; the smallest
+    // of each group, and how far the largest is from it. See nibbles.hpp.
     void (*nibble_tables)(const float* query, const std::uint64_t* ends, std::size_t groups, const float* books,
-                          float* tables);
+                          float* tables, float* lows, float* widths);
 
     // codes (n, groups / 2): the nearest codewords of rows whose groups end at `ends`. See nibbles.hpp.
     void (*nibble_codes)(const float* values, std::size_t n, std::size_t stride, const std::uint64_t* ends,

@@ -184,18 +184,11 @@ private:
         const std::size_t groups = book.groups;
         std::vector<float> values(groups * kCodewords), lows(groups), widths(groups), gathered(book.ends[groups - 1]);
         for (std::size_t i = 0; i < gathered.size(); ++i) gathered[i] = query[book.order[i]];
-        isa_.nibble_tables(gathered.data(), book.ends, groups, book.books, values.data());
+        isa_.nibble_tables(gathered.data(), book.ends, groups, book.books, values.data(), lows.data(),
+                           widths.data());
         float widest = 0.0F;
         for (std::size_t g = 0; g < groups; ++g) {
-            const float* table = values.data() + g * kCodewords;
-            float low = table[0], high = table[0];
-            for (std::size_t c = 1; c < kCodewords; ++c) {
-                low = std::min(low, table[c]);
-                high = std::max(high, table[c]);
-            }
-            lows[g] = low;
-            widths[g] = high - low;
-            to.offset += static_cast<double>(low);
+            to.offset += static_cast<double>(lows[g]);
             if (g % 2 == 1) widest = std::max(widest, widths[g - 1] + widths[g]);
         }
         // Products so large that sums leave float32, or so small that steps are: only the centroids say what is near.

@@ -141,7 +141,7 @@ using Sixteen = float __attribute__((vector_size(64)));
 
 template <class Ops>
 void nibble_tables_block(const float* query, const std::uint64_t* ends, std::size_t groups, const float* books,
-                         float* tables) {
+                         float* tables, float* lows, float* widths) {
     std::size_t d = 0;
     for (std::size_t g = 0; g < groups; ++g) {
         Sixteen table = {}, book;
@@ -150,6 +150,16 @@ void nibble_tables_block(const float* query, const std::uint64_t* ends, std::siz
             table += query[d] * book;
         }
         std::memcpy(tables + g * kCodewords, &table, sizeof table);
+        float low[kCodewords], high[kCodewords];
+        std::memcpy(low, &table, sizeof table);
+        std::memcpy(high, &table, sizeof table);
+        for (std::size_t half = kCodewords / 2; half > 0; half /= 2)
+            for (std::size_t c = 0; c < half; ++c) {
+                low[c] = low[c + half] < low[c] ? low[c + half] : low[c];
+                high[c] = high[c + half] > high[c] ? high[c + half] : high[c];
+            }
+        lows[g] = low[0];
+        widths[g] = high[0] - low[0];
     }
 }
 

@@ -78,7 +78,8 @@ public:
     }
 
 private:
-    static constexpr std::size_t kSample = 1 << 11;
+    static constexpr std::size_t kSample = 1 << 8;  // at least so many scores
+    static constexpr std::size_t kOfTheBest = 32;   // and about so many of those that are kept
 
     template <class Before>
     void harvest(const Before& before) {
@@ -141,7 +142,7 @@ private:
         const float lowest = std::numeric_limits<float>::lowest();
         if (slots < 4 * keep_ || slots < kSample) return lowest;
         const float* scores = room_.scores.data();
-        const std::size_t step = slots / kSample | 1;  // odd: not always the same rows of blocks
+        const std::size_t step = std::min(slots / kSample, keep_ / kOfTheBest) | 1;  // odd: not always the same rows
         float low = std::numeric_limits<float>::max(), high = lowest;
         for (std::size_t i = 0; i < slots; i += step) {
             if (scores[i] == kNone) continue;
