@@ -27,8 +27,7 @@ class PartitionInfo:
     of 32 rows.
 
     ``bytes`` are those of centroids, codebooks and the files of lists. ``segments_without_lists`` are small,
-    or were written by a version without partitions, and are scanned; ``segments_without_codes`` have lists
-    too short for codes. Deleted rows count until ``compact``.
+    or were written by an earlier version, and are scanned. Deleted rows count until ``compact``.
     """
 
     lists: int
@@ -37,7 +36,6 @@ class PartitionInfo:
     code_bytes: int
     bytes: int
     segments_without_lists: int
-    segments_without_codes: int
     shortest: int
     median: int
     longest: int
@@ -122,7 +120,6 @@ def _partition(view: View) -> PartitionInfo | None:
         bytes=sum(array.nbytes for array in view.partition.arrays().values())
         + sum(lists.bytes for lists in listed),
         segments_without_lists=len(view.lists) - len(listed),
-        segments_without_codes=sum(not lists.coded for lists in listed),
         shortest=int(sizes.min()),
         median=int(np.median(sizes)),
         longest=int(sizes.max()),

@@ -28,10 +28,8 @@ def clustered(
 def three_segments(
     folder: Path, dim: int, *, strings: bool = False, lists: int = 150, seed: int = 0, **settings: Any
 ) -> Index:
-    """2,100 documents: a segment with codes, one with lists only, a small one with neither; some deleted.
-
-    Metadata ``n`` goes from 0 to 99. Every list has about 8 rows or more in the first segment only.
-    """
+    """2,100 documents: two segments with lists, of which those of the second are shorter, and a small one
+    without; some deleted. Metadata ``n`` goes from 0 to 99."""
     rows = clustered(2450, dim, seed=seed)
     order = np.random.default_rng(1).permutation(len(rows))
     index = Index.create(folder, dim=dim, **settings)
@@ -46,8 +44,7 @@ def three_segments(
     gone = range(0, 2450, 7)
     index.delete([f"d{i}" for i in gone] if strings else gone)
     view = index._opened.store.current()
-    coded = [None if one is None else one.coded for one in view.lists]
-    assert coded == [True, False, None], "one of each kind of segment"
+    assert [lists is None for lists in view.lists] == [False, False, True], "one of each kind of segment"
     return index
 
 

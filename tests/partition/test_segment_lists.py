@@ -54,7 +54,6 @@ def test_every_row_is_in_its_list_with_its_code(
     assert size == path.stat().st_size
     assert seen == [min(at + step, 1500) for at in range(0, 1500, step)]
     found = SegmentLists(path, partition, len(rows))
-    assert found.coded
     assert found.bytes == size
     assert (found.shorts.shape[1:], found.longs.shape) == ((4 + 1, 32), (1500, 20))
     lists = partition.assign(rows)
@@ -117,15 +116,17 @@ def test_means_without_a_direction_are_compared_as_their_lists_are(
     np.testing.assert_allclose(found.routes, np.repeat([alone.routes[0], 1], 16), rtol=1e-5)
 
 
-def test_short_lists_have_no_codes(partition: Partition, rows: Rows, path: Path) -> None:
-    write_lists(path, partition, rows[:239])  # one row short of eight a list
-    found = SegmentLists(path, partition, 239)
-    assert (found.coded, len(found.blocks)) == (False, 0)
-    assert (found.shorts.shape, found.longs.shape) == ((0, 5, 32), (0, 20))
-    assert (found.means.shape, found.routes.shape) == ((0, partition.mean_bytes + 1, 32), (0,))
-    assert sorted(found.rows.tolist()) == list(range(239))
-    write_lists(path, partition, rows[:240])
-    assert SegmentLists(path, partition, 240).coded
+def test_a_list_of_few_rows_is_a_block_and_an_empty_one_none(
+    partition: Partition, rows: Rows, path: Path
+) -> None:
+    """As in a segment that was added to a large index."""
+    write_lists(path, partition, rows[:40])
+    found = SegmentLists(path, partition, 40)
+    sizes = np.diff(found.offsets.astype(int))
+    assert 0 in sizes
+    np.testing.assert_array_equal(np.diff(found.blocks.astype(int)), sizes > 0)
+    assert found.shorts.shape == (np.count_nonzero(sizes), 5, 32)
+    assert sorted(found.rows.tolist()) == list(range(40))
 
 
 def test_float16_vectors_are_listed_as_they_are_stored(partition: Partition, rows: Rows, path: Path) -> None:

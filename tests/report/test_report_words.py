@@ -46,6 +46,20 @@ def test_stages_say_what_they_read_and_keep() -> None:
     assert only.text.endswith("return the best 3.")
 
 
+def test_a_plan_that_looks_into_lists_is_a_sentence_too(tmp_path: Path) -> None:
+    with Index.create(tmp_path / "index", dim=64, nesting=(64,)) as index:
+        index.add(draw(1200, 0))
+        index.partition(30)
+        cost = index.explain("64:pq4/8@50 > 64:float32")
+    scored = cost.stages[0].scored
+    assert 0 < scored < 1200
+    assert plan_sentence(cost, 64) == (
+        f"Scan all 64 dims by codes in lists for the most promising {scored:,} documents, keep 50; rank "
+        "those on all 64 dims in float32, return 10."
+    )
+    assert plan_steps(cost, 64)[0].text.startswith(f"The most promising {scored:,} documents: ")
+
+
 @pytest.mark.parametrize(
     ("ratio", "said"), [(64.0, "64×"), (9.96, "10×"), (3.84, "3.8×"), (1.0, "1.0×"), (0.79, "0.79×")]
 )

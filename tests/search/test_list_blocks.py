@@ -35,9 +35,9 @@ def keep_to_lists(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def blocks_in_lists(index: Index) -> list[list[int]]:
-    """Of each segment with codes how many blocks the lists have."""
-    coded = [one for one in index._opened.store.current().lists if one is not None and one.coded]
-    return [np.diff(one.blocks.astype(int)).tolist() for one in coded]
+    """Of each segment with lists how many blocks they have."""
+    listed = [one for one in index._opened.store.current().lists if one is not None]
+    return [np.diff(one.blocks.astype(int)).tolist() for one in listed]
 
 
 @pytest.fixture(scope="module", params=["cosine", "ip"])

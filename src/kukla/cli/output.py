@@ -117,8 +117,6 @@ def partition_text(found: PartitionInfo) -> str:
     )
     if found.segments_without_lists:
         text += f"; segments without lists, which are scanned: {found.segments_without_lists}"
-    if found.segments_without_codes:
-        text += f"; segments with lists too short for codes: {found.segments_without_codes}"
     return text
 
 

@@ -25,9 +25,6 @@ __all__ = ["LEAST_ROWS", "SegmentLists", "lists_path", "without_means", "write_l
 LEAST_ROWS = 1024
 """A segment with fewer rows has no lists: scanning it costs less than a file more."""
 
-CODED_ROWS_PER_LIST = 8
-"""Where lists are shorter on average, codes are mostly filling: rows are scored by what the segment keeps."""
-
 STEP_ROWS = 1 << 16
 
 LEAST_LENGTH = 1e-3
@@ -65,7 +62,7 @@ class SegmentLists:
     rows : ndarray of uint32, shape (n,)
         The numbers of rows in the order of lists; every 32 of a list are a block, inside which they ascend.
     blocks : ndarray of uint64, shape (lists + 1,)
-        With codes: of each list's first block. Else empty.
+        Of each list's first block.
     shorts : ndarray of uint8, shape (blocks, short_bytes + 1, 32)
         A block is 32 rows of one list; the last one of a list is filled with zeros. Line p < short_bytes
         holds byte p of their short codes, the last line the stretches of these.
@@ -74,7 +71,7 @@ class SegmentLists:
     routes : ndarray of float32, shape (blocks,)
         What scores of means are multiplied by to compare blocks: see ``Partition.routes``.
     longs : ndarray of uint8, shape (n, code_bytes)
-        With codes: in the order of ``rows`` the long code of each, its stretch, and a zero. Else empty.
+        In the order of ``rows`` the long code of each, its stretch, and a zero.
     """
 
     def __init__(self, path: Path, partition: Partition, rows: int) -> None:
@@ -99,11 +96,6 @@ class SegmentLists:
                 "file, and partition the index again"
             ) from None
 
-    @property
-    def coded(self) -> bool:
-        """Whether rows have codes."""
-        return len(self.shorts) > 0
-
     def rows_of(self, number: int) -> NDArray[np.int64]:
         """The rows of one list."""
         return self.rows[int(self.offsets[number]) : int(self.offsets[number + 1])].astype(np.int64)
@@ -119,11 +111,8 @@ class SegmentLists:
             raise ValueError(f"shorts {self.shorts.dtype.str} {self.shorts.shape}")
         if self.rows.dtype.str != "<u4" or self.rows.shape != (rows,):
             raise ValueError(f"rows {self.rows.dtype.str} {self.rows.shape}, the segment has {rows}")
-        records = rows if self.coded else 0, partition.code_bytes
-        if self.longs.dtype.str != "|u1" or self.longs.shape != records:
-            raise ValueError(f"longs {self.longs.dtype.str} {self.longs.shape}, rows with codes {records[0]}")
-        if not self.coded:
-            return
+        if self.longs.dtype.str != "|u1" or self.longs.shape != (rows, partition.code_bytes):
+            raise ValueError(f"longs {self.longs.dtype.str} {self.longs.shape}, the segment has {rows} rows")
         blocks = np.concatenate([[0], np.cumsum(-(-counts // BLOCK_ROWS))])
         if (
             self.blocks.dtype.str != "<u8"
@@ -154,58 +143,51 @@ def write_lists(
     """
     count = len(vectors)
     lists = np.empty(count, dtype=np.int64)
-    coded = count >= CODED_ROWS_PER_LIST * partition.lists
-    shorts = np.empty((count if coded else 0, partition.short_bytes + 1), dtype=np.uint8)
-    longs = np.zeros((len(shorts), partition.code_bytes), dtype=np.uint8)
-    near = np.empty((len(shorts), min(NEAR_DIMS, partition.dim)), dtype=np.float16)
+    shorts = np.empty((count, partition.short_bytes + 1), dtype=np.uint8)
+    longs = np.zeros((count, partition.code_bytes), dtype=np.uint8)
+    near = np.empty((count, min(NEAR_DIMS, partition.dim)), dtype=np.float16)
     for part, rows in _steps(vectors):
         lists[part] = partition.assign(rows)
-        if coded:
-            (
-                shorts[part, :-1],
-                shorts[part, -1],
-                longs[part, :-RECORD_TAIL],
-                longs[part, -RECORD_TAIL],
-            ) = partition.encode(rows, lists[part], threads=threads)
-            near[part] = _as_half(rows[:, : near.shape[1]])
+        (
+            shorts[part, :-1],
+            shorts[part, -1],
+            longs[part, :-RECORD_TAIL],
+            longs[part, -RECORD_TAIL],
+        ) = partition.encode(rows, lists[part], threads=threads)
+        near[part] = _as_half(rows[:, : near.shape[1]])
         if progress is not None:
             progress(part.stop, count)
     sizes = np.bincount(lists, minlength=partition.lists)
     offsets = np.concatenate([[0], np.cumsum(sizes)])
     order = np.argsort(lists, kind="stable")
+    for number in np.flatnonzero(sizes > BLOCK_ROWS):
+        start, stop = offsets[number], offsets[number + 1]
+        members = order[start:stop]
+        order[start:stop] = members[in_blocks(near[members].astype(np.float32), BLOCK_ROWS)]
+    del near
+    blocks = np.concatenate([[0], np.cumsum(-(-sizes // BLOCK_ROWS))])
+    # The place of each row, in the order of lists: lists begin with a new block.
+    place = np.arange(count) + np.repeat(blocks[:-1] * BLOCK_ROWS - offsets[:-1], sizes)
+    list_of = np.repeat(np.arange(partition.lists), np.diff(blocks))
+    codes, routes = _means(partition, vectors, order, place, list_of, cosine=cosine, threads=threads)
 
     def section(name: str, dtype: str, array: NDArray[Any]) -> Section:
         return Section(name, dtype, array.shape, lambda: (array,))
 
     lines = partition.short_bytes + 1
-    if coded:
-        blocks = np.concatenate([[0], np.cumsum(-(-sizes // BLOCK_ROWS))])
-        for start, stop in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True):
-            if stop - start > BLOCK_ROWS:
-                members = order[start:stop]
-                order[start:stop] = members[in_blocks(near[members].astype(np.float32), BLOCK_ROWS)]
-        del near
-        # The place of each row, in the order of lists: lists begin with a new block.
-        place = np.arange(count) + np.repeat(blocks[:-1] * BLOCK_ROWS - offsets[:-1], sizes)
-        list_of = np.repeat(np.arange(partition.lists), np.diff(blocks))
-        codes, routes = _means(partition, vectors, order, place, list_of, cosine=cosine, threads=threads)
-        coded_sections = [
+    return write_container(
+        path,
+        [
+            section("offsets", "<u8", offsets),
+            section("rows", "<u4", order),
             section("blocks", "<u8", blocks),
             section("means", "|u1", np.concatenate([*_lines(codes, np.arange(len(codes)))])),
             section("routes", "<f4", routes),
             Section("shorts", "|u1", (len(codes), lines, BLOCK_ROWS), lambda: _lines(shorts, place, order)),
             Section("longs", "|u1", longs.shape, lambda: (longs[order[part]] for part in _parts(count))),
-        ]
-    else:
-        coded_sections = [
-            section("blocks", "<u8", np.empty(0, dtype=np.uint64)),
-            section("means", "|u1", np.empty((0, partition.mean_bytes + 1, BLOCK_ROWS), dtype=np.uint8)),
-            section("routes", "<f4", np.empty(0, dtype=np.float32)),
-            section("shorts", "|u1", np.empty((0, lines, BLOCK_ROWS), dtype=np.uint8)),
-            section("longs", "|u1", longs),
-        ]
-    sections = [section("offsets", "<u8", offsets), section("rows", "<u4", order), *coded_sections]
-    return write_container(path, sections, {"rows": count, **(origin or {})})
+        ],
+        {"rows": count, **(origin or {})},
+    )
 
 
 def _parts(count: int) -> Iterator[slice]:
@@ -239,11 +221,16 @@ def _means(
     codes = np.empty((count, partition.mean_bytes + 1), dtype=np.uint8)
     routes = partition.routes[list_of]
     filled = np.bincount(place // BLOCK_ROWS, minlength=count).astype(np.float32)
+    inside = place % BLOCK_ROWS
     for part, begin, end in _block_parts(place, count):
-        rows = np.zeros(((part.stop - part.start) * BLOCK_ROWS, partition.dim), dtype=np.float32)
-        by_row = begin + np.argsort(order[begin:end])  # as they lie in the file
-        rows[place[by_row] - part.start * BLOCK_ROWS] = vectors[order[by_row]]
-        means = rows.reshape(-1, BLOCK_ROWS, partition.dim).sum(axis=1) / filled[part, None]
+        by_row = np.argsort(order[begin:end])  # as they lie in the file
+        rows = np.empty((end - begin, partition.dim), dtype=np.float32)
+        rows[by_row] = vectors[order[begin:end][by_row]]
+        means = np.zeros((part.stop - part.start, partition.dim), dtype=np.float32)
+        for i in range(BLOCK_ROWS):  # at most one row of each block
+            some = np.flatnonzero(inside[begin:end] == i)
+            means[place[begin + some] // BLOCK_ROWS - part.start] += rows[some]
+        means /= filled[part, None]
         if cosine:
             lengths = np.linalg.norm(means, axis=1)
             there = lengths > LEAST_LENGTH

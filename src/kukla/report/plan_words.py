@@ -11,6 +11,7 @@ __all__ = ["Step", "gain", "milliseconds", "plan_sentence", "plan_steps", "times
 
 _HOW = {
     Precision.BINARY: "as sign bits",
+    Precision.PQ4: "by codes in lists",
     Precision.INT8: "in int8",
     Precision.FLOAT16: "in float16",
     Precision.FLOAT32: "in float32",
@@ -35,7 +36,7 @@ def plan_steps(cost: PlanCost, full: int) -> list[Step]:
     for number, stage in enumerate(cost.stages):
         verb = "Scan" if number == 0 else "Rescore on" if number < len(cost.stages) - 1 else "Rank on"
         last = number == len(cost.stages) - 1
-        who = f"all {stage.scored:,} documents" if number == 0 else f"those {stage.scored:,}"
+        who = f"{_which(stage)} {stage.scored:,} documents" if number == 0 else f"those {stage.scored:,}"
         keep = f"return the best {stage.kept:,}" if last else f"keep the best {stage.kept:,}"
         read = f"{stage.bytes_per_vector:,} bytes each, {format_bytes(stage.bytes_read)} a query"
         steps.append(
@@ -59,10 +60,14 @@ def plan_sentence(cost: PlanCost, full: int) -> str:
         last = number == len(cost.stages) - 1
         keep = f"return {stage.kept:,}" if last else f"keep {stage.kept:,}"
         if number == 0:
-            parts.append(f"Scan {what} for all {stage.scored:,} documents, {keep}")
+            parts.append(f"Scan {what} for {_which(stage)} {stage.scored:,} documents, {keep}")
         else:
             parts.append(f"{'rank' if last else 'rescore'} those on {what}, {keep}")
     return "; ".join(parts) + "."
+
+
+def _which(stage: StageCost) -> str:
+    return "the most promising" if stage.stage.precision is Precision.PQ4 else "all"
 
 
 def _dims(stage: StageCost, full: int) -> str:

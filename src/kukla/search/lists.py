@@ -25,7 +25,7 @@ from kukla.search.stages import Mask, Rows, Scorer, Scores, make_scorer
 from kukla.storage.layout import Layout
 from kukla.storage.store import View
 
-__all__ = ["damaged_lists", "scan_lists", "stage_without_codes", "usual_rows", "without_lists"]
+__all__ = ["damaged_lists", "scan_lists", "stage_without_lists", "usual_rows", "without_lists"]
 
 MOST = float(np.finfo(np.float32).max)
 MOST_OF_A_LIST = 2.0**126
@@ -38,8 +38,8 @@ def usual_rows(stage: Stage, view: View) -> int:
     return rows_in_lists(stage, view.partition, view.count)
 
 
-def stage_without_codes(layout: Layout) -> Stage:
-    """What scores rows that have no codes yet: all dims in int8, or as floats where int8 is not kept."""
+def stage_without_lists(layout: Layout) -> Stage:
+    """What scores rows of segments without lists: all dims in int8, or as floats where int8 is not kept."""
     int8 = Precision.INT8 in layout.precisions
     return Stage(layout.nesting.full, Precision.INT8 if int8 else layout.float_precision)
 
@@ -81,13 +81,13 @@ def scan_lists(
     Where a filter or deletions leave fewer rows in each list, it goes on until it has seen as many as it
     would have without. Of the blocks of these lists it takes those whose means score best, ties by segment
     and place, until they have :func:`rows_wanted`. Their rows are scored by their short codes, and the best
-    ``SHORTLIST * keep`` of them, ties by id, by their long codes. Rows of lists without codes, and all rows
-    of segments without lists, are scored by :func:`stage_without_codes`.
+    ``SHORTLIST * keep`` of them, ties by id, by their long codes. Rows of segments without lists are
+    scored by :func:`stage_without_lists`.
 
     Returns
     -------
     rows, scores : list of ndarray, one a query, each of at least ``keep`` rows
-        Numbered over all segments. Scores of long codes, or of :func:`stage_without_codes`.
+        Numbered over all segments. Scores of long codes, or of :func:`stage_without_lists`.
     scored : int
         Rows that were scored, over all queries.
     """
@@ -97,14 +97,15 @@ def scan_lists(
     masked = any(mask is not None for mask in masks)
     allowed = sum(
         segment.rows if mask is None else int(np.count_nonzero(mask))
-        for segment, mask in zip(view.segments, masks, strict=True)
+        for segment, lists, mask in zip(view.segments, view.lists, masks, strict=True)
+        if lists is not None
     )
     want = min(allowed, max(keep, usual_rows(stage, view))) if masked else keep
     all_rows, all_scores, scored = [], [], 0
     layout = view.segments[0].layout
     for number in range(len(queries)):
         scorer = make_scorer(
-            stage_without_codes(layout), queries[number : number + 1], layout.nesting, renormalise=False
+            stage_without_lists(layout), queries[number : number + 1], layout.nesting, renormalise=False
         )
         probe = Probe.of(view.partition, queries[number], probes)
         blocks: list[_Blocks] = []
@@ -116,13 +117,8 @@ def scan_lists(
             for s, (lists, mask) in enumerate(zip(view.lists, masks, strict=True)):
                 if lists is None:
                     continue
-                if lists.coded:
-                    blocks.append(_look(probe, i, view, s, mask))
-                    seen += int(blocks[-1].open.sum())
-                else:
-                    rows = _allowed(_rows_of(probe, i, view, s), mask)
-                    others.append((rows + view.starts[s], _by_stage(scorer, view, s, rows)))
-                    seen += len(rows)
+                blocks.append(_look(probe, i, view, s, mask))
+                seen += int(blocks[-1].open.sum())
         for s, lists in enumerate(view.lists):
             if lists is None:
                 rows = _allowed(np.arange(view.segments[s].rows), masks[s])

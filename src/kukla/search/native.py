@@ -17,7 +17,7 @@ from kukla.nesting import Nesting
 from kukla.partition.model import LEAST_SHARE, SHORTLIST
 from kukla.plan import Plan, Stage
 from kukla.precision import Precision
-from kukla.search.lists import damaged_lists, stage_without_codes
+from kukla.search.lists import damaged_lists, stage_without_lists
 from kukla.search.result import Found, StageReport
 from kukla.search.stages import Mask
 from kukla.storage.segment import Segment
@@ -140,9 +140,9 @@ def _bind(plan: Plan, view: View, nesting: Nesting, renormalise: bool, isa: str)
         return renormalise and stage.dim < nesting.full
 
     partition = view.partition if plan.stages[0].precision is Precision.PQ4 else None
-    # Rows without codes are scored by a stage that the plan does not name.
-    without_codes = [] if partition is None else [stage_without_codes(view.segments[0].layout)]
-    bound_stages = [*plan.stages, *without_codes]
+    # Segments without lists are scanned by a stage that the plan does not name.
+    without_lists = [] if partition is None else [stage_without_lists(view.segments[0].layout)]
+    bound_stages = [*plan.stages, *without_lists]
     stages = [
         (
             stage.precision.value,

@@ -35,7 +35,7 @@ public:
     using Partition = std::tuple<Array<const std::int8_t, 2>, Array<const std::int8_t, 2>, Array<const float, 1>,
                                  Array<const float, 1>, Array<const float, 1>, Codebook, Codebook, Codebook,
                                  std::size_t, std::size_t>;
-    // Offsets, rows, blocks, means, routes, short codes, long codes: see ListsData. The last five may be empty.
+    // Offsets, rows, blocks, means, routes, short codes, long codes: see ListsData.
     using Lists = std::tuple<Array<const std::uint64_t, 1>, Array<const std::uint32_t, 1>, Array<const std::uint64_t, 1>,
                              Array<const std::uint8_t, 3>, Array<const float, 1>, Array<const std::uint8_t, 3>,
                              Array<const std::uint8_t, 2>>;
@@ -49,7 +49,7 @@ public:
             require(dim > 0 && dim <= ends_.back(), "a stage's dim must be within the vectors");
             const Kind kind = kind_named(precision);
             require(kind != Kind::lists || (stages_.empty() && stages.size() > 1 && partition && probes > 0),
-                    "lists are for a first stage, need a partition, probes, and a stage for rows without codes");
+                    "lists are for a first stage, need a partition, probes, and a stage for segments without lists");
             stages_.push_back({kind, dim, renormalise, probes});
         }
         if (partition) set_partition(*partition);
@@ -153,7 +153,6 @@ private:
         ListsData made;
         made.offsets = offsets.data();
         made.rows = numbers.data();
-        if (shorts.shape(0) == 0) return made;
         require(blocks.shape(0) == lists + 1 && shorts.shape(1) * kNibbleRows == partition_.block_bytes() &&
                     shorts.shape(2) == kNibbleRows && blocks.data()[lists] == shorts.shape(0) &&
                     means.shape(0) == (shorts.shape(0) + kNibbleRows - 1) / kNibbleRows &&

@@ -19,8 +19,6 @@
 
 namespace kukla {
 
-// Scores rows of segments that have lists without codes: `score(query, segment, row)`.
-template <class Score>
 class ListScan {
 public:
     struct Segment {
@@ -31,9 +29,9 @@ public:
 
     // `want`: so many allowed rows are looked at by each query at least, if there are so many: the next lists follow.
     ListScan(const Isa& isa, const PartitionData& partition, const Better& better, std::vector<Segment> segments,
-             std::size_t probes, std::size_t keep, std::size_t want, const Score& score)
+             std::size_t probes, std::size_t keep, std::size_t want)
         : isa_(isa), partition_(partition), better_(better), segments_(std::move(segments)),
-          probes_(std::min(probes, partition.lists)), keep_(keep), want_(want), score_(score) {}
+          probes_(std::min(probes, partition.lists)), keep_(keep), want_(want) {}
 
     // Appends to each query's candidates; returns how many rows were scored.
     std::int64_t run(const float* queries, std::size_t nq, std::size_t threads,
@@ -46,7 +44,7 @@ public:
             const std::size_t begin = nq / parts * part + std::min(part, nq % parts);
             const std::size_t end = begin + nq / parts + (part < nq % parts ? 1 : 0);
             for (std::size_t q = begin; q < end; ++q)
-                scored[part] += ask(queries + q * partition_.dim, q, found[q]);
+                scored[part] += ask(queries + q * partition_.dim, found[q]);
         });
         std::int64_t total = 0;
         for (const std::int64_t count : scored) total += count;
@@ -77,7 +75,7 @@ private:
         ShortScores shorts;
         std::vector<Visit> visits;
         std::vector<Candidate> line;
-        std::size_t seen = 0, coded = 0, scored = 0;
+        std::size_t seen = 0, scored = 0;
     };
 
     static Room& room() {
@@ -85,18 +83,12 @@ private:
         return one;
     }
 
-    std::int64_t ask(const float* query, std::size_t number, std::vector<Candidate>& found) const {
+    std::int64_t ask(const float* query, std::vector<Candidate>& found) const {
         Asked one(*this, query, room());
         for (std::size_t i = 0; i < partition_.lists && (i < probes_ || one.seen < want_); ++i) {
             const ListQuery::Choice choice = one.lists[i];
-            for (std::size_t s = 0; s < segments_.size(); ++s) {
-                const Segment& segment = segments_[s];
-                if (segment.lists.offsets == nullptr) continue;
-                if (segment.lists.shorts == nullptr)
-                    one_by_one(one, number, s, choice.list);
-                else
-                    look(one, s, choice);
-            }
+            for (std::size_t s = 0; s < segments_.size(); ++s)
+                if (segments_[s].lists.offsets != nullptr) look(one, s, choice);
         }
         compare_means(one);
         by_short_codes(one);
@@ -114,15 +106,19 @@ private:
         return row < segment.rows && (segment.mask == nullptr || segment.mask[row] != 0);
     }
 
-    void one_by_one(Asked& one, std::size_t number, std::size_t s, std::uint32_t list) const {
-        const Segment& segment = segments_[s];
-        for (std::size_t i = segment.lists.offsets[list]; i < segment.lists.offsets[list + 1]; ++i) {
-            const std::uint32_t row = segment.lists.rows[i];
-            if (!allowed(segment, row)) continue;
-            one.line.push_back(candidate(s, row, score_(number, s, row)));
-            ++one.seen;
-            ++one.scored;
-        }
+    // Ids are read here: a damaged row number must not lead outside of them. Such a row is left out later.
+    auto before(const Asked& one) const {
+        const auto known = [this, &one](const Short& row) {
+            Candidate found = at(one, row, 0.0F);
+            found.row = std::min(found.row, static_cast<std::uint32_t>(segments_[found.segment].rows - 1));
+            return found;
+        };
+        return [this, known](const Short& a, const Short& b) { return better_(known(a), known(b)); };
+    }
+
+    Candidate at(const Asked& one, const Short& row, float score) const {
+        const Visit& visit = one.visits[row.visit];
+        return candidate(visit.segment, segments_[visit.segment].lists.rows[visit.first + row.at], score);
     }
 
     // The blocks of a list are to choose from, as far as they have rows that are allowed.
@@ -144,7 +140,6 @@ private:
         one.visits.push_back({static_cast<std::uint32_t>(s), static_cast<std::uint32_t>(blocks), used, first, count,
                               segment.lists.blocks[choice.list], choice.score});
         one.seen += all;
-        one.coded += all;
     }
 
     // The codes of means are in blocks, too, which lists share: each is scored once.
@@ -153,7 +148,7 @@ private:
         std::vector<std::size_t> begin(segments_.size() + 1, 0);
         for (std::size_t s = 0; s < segments_.size(); ++s) {
             const ListsData& lists = segments_[s].lists;
-            const std::size_t blocks = lists.shorts == nullptr ? 0 : lists.blocks[partition_.lists];
+            const std::size_t blocks = lists.offsets == nullptr ? 0 : lists.blocks[partition_.lists];
             begin[s + 1] = begin[s] + (blocks + kNibbleRows - 1) / kNibbleRows;
         }
         Room& room = one.room;
@@ -203,7 +198,7 @@ private:
             const Visit& visit = *std::prev(after);
             return std::pair(visit.segment, visit.block + number - visit.number);
         };
-        select(isa_, room.scores.data(), room.open.size(), partition_.rows_wanted(one.coded, probes_, keep_),
+        select(isa_, room.scores.data(), room.open.size(), partition_.rows_wanted(one.seen, probes_, keep_),
                [&room](std::size_t i) { return room.open[i]; },
                [&](std::uint32_t a, std::uint32_t b) {
                    if (room.scores[a] != room.scores[b]) return room.scores[a] > room.scores[b];
@@ -249,21 +244,6 @@ private:
             if (!allowed(segment, segment.lists.rows[row + i])) scores[i] = ShortScores::kNone;
     }
 
-    // Ids are read here: a damaged row number must not lead outside of them. Such a row is left out later.
-    auto before(const Asked& one) const {
-        const auto known = [this, &one](const Short& row) {
-            Candidate found = at(one, row, 0.0F);
-            found.row = std::min(found.row, static_cast<std::uint32_t>(segments_[found.segment].rows - 1));
-            return found;
-        };
-        return [this, known](const Short& a, const Short& b) { return better_(known(a), known(b)); };
-    }
-
-    Candidate at(const Asked& one, const Short& row, float score) const {
-        const Visit& visit = one.visits[row.visit];
-        return candidate(visit.segment, segments_[visit.segment].lists.rows[visit.first + row.at], score);
-    }
-
     void by_long_codes(Asked& one) const {
         const std::vector<Short>& best = one.shorts.best(before(one));
         const Tables& tables = one.lists.longs;
@@ -303,7 +283,6 @@ private:
     const Better& better_;
     std::vector<Segment> segments_;
     std::size_t probes_, keep_, want_;
-    const Score& score_;
 };
 
 }  // namespace kukla

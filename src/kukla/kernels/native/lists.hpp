@@ -29,7 +29,7 @@ struct CodebookData {
     std::size_t pairs() const { return groups / 2; }
 };
 
-// Centroids in int8, their first `head` dims apart: these choose which centroids are looked at as a whole.
+// Centroids in int8, their first `head` dims apart: these choose which lists are looked into.
 struct PartitionData {
     std::size_t lists = 0, dim = 0, head = 0;
     const std::int8_t* heads = nullptr;  // (lists, head)
@@ -52,7 +52,7 @@ struct PartitionData {
     std::size_t record_bytes() const { return longs.pairs() + kRecordTail; }
 };
 
-// The lists of one segment. Without offsets it has none; without codes, rows are scored in another way.
+// The lists of one segment. Without offsets it has none.
 struct ListsData {
     const std::uint64_t* offsets = nullptr;  // (lists + 1): of rows
     const std::uint32_t* rows = nullptr;     // in the order of lists

@@ -200,47 +200,33 @@ private:
         return scorers;
     }
 
-    // What has lists without codes is scored by the last stage; what has no lists is scanned by it.
+    // What has no lists is scanned by the last stage.
     std::int64_t scan_lists(const float* queries, std::size_t nq, std::size_t keep,
                             const std::vector<const std::uint8_t*>& masks, const std::vector<std::size_t>& allowed,
                             std::size_t threads, std::vector<std::vector<Candidate>>& found) const {
         bool others = false, masked = false;
         std::size_t total = 0;
+        std::vector<ListScan::Segment> segments;
         for (std::size_t s = 0; s < segments_.size(); ++s) {
-            others = others || segments_[s].lists.shorts == nullptr;
+            others = others || segments_[s].lists.offsets == nullptr;
             masked = masked || masks[s] != nullptr;
-            total += allowed[s];
+            total += segments_[s].lists.offsets == nullptr ? 0 : allowed[s];
+            segments.push_back({segments_[s].rows, segments_[s].lists, masks[s]});
         }
-        std::optional<StageQueries> coded;
-        std::vector<AnyScorer> scorers;
-        if (others) {
-            coded.emplace(stages_.back(), ends_, queries, nq, full_);
-            scorers = scorers_of(stages_.size() - 1, *coded);
-        }
-        const auto score = [&](std::size_t q, std::size_t s, std::size_t row) {
-            return std::visit(
-                [&](const auto& scorer) {
-                    typename std::decay_t<decltype(scorer)>::Value value;
-                    Scratch scratch(1);
-                    scorer(q, row, 1, &value, scratch);
-                    return score_of(value, stages_.back().dim);
-                },
-                scorers[s]);
-        };
         // Where rows are missing, as many as the lists would have held without: a filter leaves fewer in each.
         const std::size_t lists = partition_.lists, probes = stages_[0].probes;
         const std::size_t usual = (std::min(probes, lists) * live_ + lists - 1) / lists;
         const std::size_t want = masked ? std::min(total, std::max(keep, usual)) : keep;
-        using Scan = ListScan<decltype(score)>;
-        std::vector<typename Scan::Segment> segments;
-        for (std::size_t s = 0; s < segments_.size(); ++s)
-            segments.push_back({segments_[s].rows, segments_[s].lists, masks[s]});
-        const Scan scan(isa_, partition_, better_, std::move(segments), probes, keep, want, score);
+        const ListScan scan(isa_, partition_, better_, std::move(segments), probes, keep, want);
         std::int64_t scored = scan.run(queries, nq, threads, found);
-        for (std::size_t s = 0; s < segments_.size(); ++s) {
-            if (segments_[s].lists.offsets != nullptr) continue;
-            scan_segment(scorers[s], s, stages_.back(), nq, std::min(keep, allowed[s]), masks[s], threads, found);
-            scored += static_cast<std::int64_t>(allowed[s] * nq);
+        if (others) {
+            const StageQueries coded(stages_.back(), ends_, queries, nq, full_);
+            const std::vector<AnyScorer> scorers = scorers_of(stages_.size() - 1, coded);
+            for (std::size_t s = 0; s < segments_.size(); ++s) {
+                if (segments_[s].lists.offsets != nullptr) continue;
+                scan_segment(scorers[s], s, stages_.back(), nq, std::min(keep, allowed[s]), masks[s], threads, found);
+                scored += static_cast<std::int64_t>(allowed[s] * nq);
+            }
         }
         for (const std::vector<Candidate>& line : found)
             if (line.size() < keep) throw std::runtime_error("lists hold fewer rows than their segments");
