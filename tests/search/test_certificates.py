@@ -218,7 +218,8 @@ def test_bounds_hold_for_every_coordinate_that_codes_can_hide() -> None:
 
 
 def worst_rows(queries: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    codes = rng.integers(-126, 127, queries.shape) + 0.4999 * np.sign(queries)  # which float32 rounds to no other code
+    hidden = 0.4999 * np.sign(queries)  # not so near a half that float32 rounds it to another code
+    codes = rng.integers(-126, 127, queries.shape) + hidden
     codes[:, [0, 5]] = 127  # pins the scale of each shell to 1
     return codes.astype(np.float32)
 
