@@ -73,16 +73,16 @@ class QueryBounds:
             shell = exact[:, low:high]
             coded, scale = encode_query_int8(queries[:, low:high])
             lost = np.abs(shell - coded * scale[:, None]).sum(axis=1)
-            margins.append((hidden(shell, half_floats) + CODE_MAX * lost) * (1 + 1e-9))
+            length = np.abs(shell).sum(axis=1)
+            margins.append((hidden(length, half_floats) + CODE_MAX * lost) * (1 + 1e-9))
             rest = exact[:, high:]
             tails.append(np.sqrt(np.einsum("ij,ij->i", rest, rest)) * (1 + FLOAT16 * half_floats + 1e-9))
         return cls(np.ascontiguousarray(np.stack(margins, axis=1)), np.stack(tails), slack_of(exact, layout))
 
 
-def hidden(shell: NDArray[np.float64], half_floats: bool) -> NDArray[np.float64]:
-    """What the codes of rows may hide from queries ``(nq, width)``, in units of the row's scale."""
-    off = 0.5 + ROUNDING + (CODE_MAX + 0.5) * FLOAT16 * half_floats
-    return np.asarray(off * np.abs(shell).sum(axis=1))
+def hidden(length: NDArray[np.float64], half_floats: bool) -> NDArray[np.float64]:
+    """What codes of rows may hide from a query with ``|q|_1 = length``, in units of their scale."""
+    return np.asarray((0.5 + ROUNDING + (CODE_MAX + 0.5) * FLOAT16 * half_floats) * length)
 
 
 def slack_of(queries: NDArray[np.float64], layout: Layout) -> NDArray[np.float64]:

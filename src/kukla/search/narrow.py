@@ -71,37 +71,42 @@ class NarrowBounds:
     def of(cls, queries: NDArray[np.float32], layout: Layout) -> NarrowBounds:
         """Bounds of the scores of float32 queries ``(nq, full)`` as they are stored and compared."""
         half_floats = layout.float_precision.bits == 16
-        exact = queries.astype(np.float64)
-        exponents = np.frexp(np.abs(exact).sum(axis=1))[1]
-        units = np.ldexp(1.0, LENGTH - exponents)
-        exact *= units[:, None]
+        whole = queries.astype(np.float64)
+        units = np.ldexp(1.0, LENGTH - np.frexp(np.abs(whole).sum(axis=1))[1])
+        exact = whole * units[:, None]
         shells = layout.nesting.shells
-        codes, scales, margins, tails, lost = [], [], [], [], []
-        left = np.zeros(len(exact))
-        for s, (low, high) in enumerate(shells):
-            shell = exact[:, low:high]
-            coded, scale = _encode(shell)
-            off = shell - coded * scale[:, None]
-            margin = hidden(np.maximum(np.abs(shell), np.abs(shell - off)), half_floats)
-            if layout.cosine:
-                left += np.square(off).sum(axis=1)
-            else:
-                margin += (CODE_MAX + 0.5) * np.abs(off).sum(axis=1)
-            largest = 128 * np.abs(coded.astype(np.float64)).sum(axis=1) * scale + margin
-            margins.append(_up(margin + (len(shells) + 8) * ROUNDING * largest))
-            codes.append(coded)
-            scales.append(scale.astype(np.float32))
-            rest = np.sqrt(np.square(exact[:, high:]).sum(axis=1))
-            tails.append(_up(rest * (1 + FLOAT16 * half_floats + 8 * ROUNDING)))
+        starts = [low for low, _ in shells]
+
+        def summed(values: F64) -> F64:
+            """Of each shell, ``(nq, S)``."""
+            return np.asarray(np.add.reduceat(values, starts, axis=1))
+
+        sizes = np.abs(exact)
+        scales = (np.maximum.reduceat(sizes, starts, axis=1) / CODE_MAX).astype(np.float32)
+        scales[scales < SMALLEST] = 0
+        steps = np.repeat(scales.astype(np.float64), [high - low for low, high in shells], axis=1)
+        codes = np.rint(exact / np.where(steps > 0, steps, np.inf)).clip(-CODE_MAX, CODE_MAX)
+        said = codes * steps
+        off = exact - said
+        said = np.abs(said)
+        margins = hidden(summed(np.maximum(sizes, said)), half_floats)
+        left = np.zeros_like(margins)
+        if layout.cosine:
             # The prefix of a unit vector is no longer than 1, but for rounding.
-            lost.append(np.sqrt(left) * (1 + 1e-6 + FLOAT16 * half_floats) + (s + 2) * UNDERFLOW)
+            left = np.sqrt(np.cumsum(summed(off * off), axis=1)) * (1 + 1e-6 + FLOAT16 * half_floats)
+        else:
+            margins += (CODE_MAX + 0.5) * summed(np.abs(off))
+        margins += (len(shells) + 8) * ROUNDING * (128 * summed(said) + margins)
+        rest = np.zeros_like(margins)
+        rest[:, :-1] = np.cumsum(summed(exact * exact)[:, :0:-1], axis=1)[:, ::-1]
+        narrow = codes.astype(np.int8)
         return cls(
-            codes,
-            np.ascontiguousarray(np.stack(scales, axis=1)),
-            np.ascontiguousarray(np.stack(margins, axis=1)),
-            np.stack(tails),
-            np.stack(lost),
-            slack_of(queries.astype(np.float64), layout),
+            [np.ascontiguousarray(narrow[:, low:high]) for low, high in shells],
+            scales,
+            _up(margins),
+            np.ascontiguousarray(_up(np.sqrt(rest) * (1 + FLOAT16 * half_floats + 8 * ROUNDING)).T),
+            np.ascontiguousarray((left + np.arange(2, len(shells) + 2) * UNDERFLOW).T),
+            slack_of(whole, layout),
             units,
         )
 
@@ -114,14 +119,6 @@ class NarrowBounds:
         with np.errstate(over="ignore"):
             scaled = ((needed - self.slack) * self.units - self.lost).astype(np.float32)
         return np.nextafter(scaled, np.float32(-np.inf))
-
-
-def _encode(shell: F64) -> tuple[NDArray[np.int8], F64]:
-    """int8 codes of a shell of queries, and their float32 scales."""
-    scale = (np.abs(shell).max(axis=1, initial=0.0) / CODE_MAX).astype(np.float32).astype(np.float64)
-    scale[scale < SMALLEST] = 0.0
-    codes = np.rint(shell / np.where(scale > 0, scale, np.inf)[:, None])
-    return np.clip(codes, -CODE_MAX, CODE_MAX).astype(np.int8), scale
 
 
 def _up(values: F64) -> F32:
