@@ -5,7 +5,8 @@ Makes an index of it (`--keep FOLDER` keeps it for the next run), asks one quest
 Kukla's proof and its peers in turn, and compares every answer with a brute-force one in float64. The peers:
 NumPy (`base @ q` by BLAS and a selection), FAISS's IndexFlatIP where it is installed, and Kukla's own
 float32 scan. A rotation is fitted on the documents, a query-aware one on the questions that are not asked
-as well; peers always scan the vectors as they are.
+as well; peers always scan the vectors as they are. Each question is asked three times and its fastest answer
+counts, of Kukla and of the peers: the machine may be shared.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from kukla import Index
 from kukla.projection import Projection, fit_pca, fit_query_aware
 
 K = 10
+ROUNDS = 3
 FIT_ROWS = 60_000
 ADDED = 50_000
 KUKLA = "certify=True"
@@ -98,14 +100,16 @@ def report(title: str, index: Index, base: np.ndarray, asked: np.ndarray, peers:
         search(asked[0])  # reads the pages
     every = max(1, len(asked) // peers)
     for i, query in enumerate(asked):  # in turn: what else the machine does falls on all of them
-        for name, search in searches.items():
-            if name != KUKLA and i % every:
-                continue
-            started = time.perf_counter()
-            answer = search(query)
-            seconds[name].append(time.perf_counter() - started)
-            if name == KUKLA:
-                found.append(answer)
+        turns: dict[str, list[float]] = {name: [] for name in searches if name == KUKLA or i % every == 0}
+        for _ in range(ROUNDS):
+            for name, times in turns.items():
+                started = time.perf_counter()
+                answer = searches[name](query)
+                times.append(time.perf_counter() - started)
+                if name == KUKLA and len(times) == 1:
+                    found.append(answer)
+        for name, times in turns.items():
+            seconds[name].append(min(times))
     best = min(np.median(times) for name, times in seconds.items() if name != KUKLA)
     table = Table(
         "", "ms: median", "99 %", "GB/s", "times the best scan", title=f"{title}, k={K}, one thread"
