@@ -25,7 +25,7 @@ constexpr float kUnitSquare = 1.0F + 4e-6F;
 // `Acc` begins at a number and has kStep codes a step, kOffset (what it adds to each code), add(row, query), sum(), and
 // sum8(Acc[8], sums). Queries are padded with zeros to kQueryPad.
 
-// Of so many steps; of any number; of any width.
+// `Steps` of a shell is how many it has, where that is known here; else any number, or any width.
 constexpr std::size_t kAnySteps = 0, kAnyWidth = 1000;
 
 template <class Acc, std::size_t Steps>
