@@ -99,7 +99,7 @@ def _proofs(index: Index, queries: np.ndarray) -> list[str]:
             scans.append(index.search(query, K, plan=EXACT).seconds)
     same = sum(one.ids[0].tolist() == ids.tolist() for one, ids in zip(found, truth.ids, strict=True))
     steps = [one.proof.steps if one.proof else () for one in found]
-    opened = np.array([[step.scored for step in line[2:]] for line in steps if line]) / len(index)
+    opened = np.array([[step.scored for step in line[1:]] for line in steps if line]) / len(index)
     scored = np.array([line[-1].scored for line in steps if line])
     return [
         *(f"{share:.2%}" for share in opened.mean(axis=0)[:-1]),

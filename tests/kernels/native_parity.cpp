@@ -60,6 +60,24 @@ void check_blocks(const Isa& isa, std::size_t width) {
     isa.int8_dots(codes.get(), n, width, padded[0], dots.data());
     expect(equal(dots, sums), isa, "int8_dots", width);
 
+    const auto narrow = random_array<std::int8_t>(width, -127, 127);
+    const PaddedQueries<std::int8_t> narrow_padded(narrow.get(), 1, width, width);
+    const auto units = random_array<float>(n, 1, 1000, 1e-3);
+    NarrowShell shell{codes.get(), units.get(), width, narrow_padded[0], 0, 0.25F, 3.0F};
+    for (std::size_t j = 0; j < width; ++j) shell.query_sum += narrow[j];
+    const std::uint32_t at[n] = {8, 0, 1, 1, 7, 3, 5, 2, 4};
+    for (const std::uint32_t* which : {static_cast<const std::uint32_t*>(nullptr), at}) {
+        std::vector<float> bounded(n, 0.5F), plainly(n, 0.5F);
+        isa.add_narrow(shell, which, n, n, bounded.data());
+        for (std::size_t i = 0; i < n; ++i) {
+            const std::size_t row = which == nullptr ? i : which[i];
+            std::int32_t dot = 0;
+            for (std::size_t j = 0; j < width; ++j) dot += codes[row * width + j] * narrow[j];
+            plainly[i] += (static_cast<float>(dot) * shell.query_scale + shell.margin) * units[row];
+        }
+        expect(equal(bounded, plainly), isa, "add_narrow", width);
+    }
+
     const auto floats = random_array<float>(n * width, -1000000, 1000000, 1e-6);
     const auto halves = random_array<std::uint16_t>(n * width, 0, 0x7BFF);  // finite, subnormals included
     const auto probes = random_array<float>(width, -1000000, 1000000, 1e-6);
@@ -93,16 +111,16 @@ void check_blocks(const Isa& isa, std::size_t width) {
     expect(equal(pooled, plain), isa, "pool", width);
 
     if (width == 0) return;
-    std::vector<float> units(n * width), lengths(n), unit_scales(n);
+    std::vector<float> unit_rows(n * width), lengths(n), unit_scales(n);
     std::vector<std::uint8_t> signs(n * ((width + 7) / 8));
     std::vector<std::int8_t> coded(n * width);
-    auto expected_units = units;
+    auto expected_units = unit_rows;
     auto expected_lengths = lengths, expected_scales = unit_scales;
     auto expected_signs = signs;
     auto expected_codes = coded;
-    expect(isa.unit_rows32(floats.get(), n, width, units.data()) ==
+    expect(isa.unit_rows32(floats.get(), n, width, unit_rows.data()) ==
                    kScalar.unit_rows32(floats.get(), n, width, expected_units.data()) &&
-               equal(units, expected_units),
+               equal(unit_rows, expected_units),
            isa, "unit_rows", width);
     const EncodedShell to{0, width, lengths.data(), signs.data(), coded.data(), unit_scales.data()};
     const EncodedShell to_expected{0, width, expected_lengths.data(), expected_signs.data(), expected_codes.data(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from tests.search.test_execute import fast_folder
 
-from kukla import Index
+from kukla import Index, Nesting, kernels
 from kukla.errors import InputError
 from kukla.evaluate.recall import exact_plan
+from kukla.precision import Precision, encode_int8, encode_query_int8
 from kukla.projection import fit_pca
 from kukla.search.bounds import QueryBounds
+from kukla.search.narrow import NarrowBounds
+from kukla.storage.layout import Layout
 
 DIM = 48
 NESTING = (8, 16, 24, DIM)
@@ -28,6 +32,12 @@ PRECISIONS = (
     ("float16",),
 )
 PLANS = (None, "8:int8@12 > 48:float", "48:int8@4x > 48:float", "8:int8", "16:int8@10 > 24:int8")
+
+
+@pytest.fixture(params=kernels.available())
+def isa(request: pytest.FixtureRequest) -> Iterator[str]:
+    with kernels.use(request.param) as name:
+        yield name
 
 
 def rows_like(kind: str, count: int, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -153,42 +163,120 @@ def test_a_proof_says_what_it_read(texts: Any) -> None:
     found = index.search(queries[0], 10, certify=True)
     proof, count = found.proof, len(index)
     assert proof is not None
+    assert str(found.plan) == "64:int8@400 > 512:float32"
     assert [str(step.stage) for step in proof.steps] == [
-        *(f"{dim}:int8" for dim in index.nesting),
-        "512:float32",
-    ]
+        "64:int8", "128:int8", "256:int8", "512:int8", "512:float32",
+    ]  # fmt: skip
     scored = [step.scored for step in proof.steps]
     assert scored[0] == count
     assert scored == sorted(scored, reverse=True)
     assert scored[-1] < count / 20
     assert [step.kept for step in proof.steps] == [*scored[1:], 10]
-    first, last = proof.steps[0], proof.steps[-1]
-    assert first.bytes_read == count * (index.nesting.dims[0] + 4 + 4)
+    first, second, last = proof.steps[0], proof.steps[1], proof.steps[-1]
+    assert first.bytes_read == 0  # the first stage of the plan has read it
+    assert found.stages[0].bytes_read == count * (64 + 2 * 4 + 4)
+    assert second.bytes_read == second.scored * (64 + 4 + 4)
     assert last.bytes_read == last.scored * 2048
     assert found.bytes_read == proof.bytes_read + sum(stage.bytes_read for stage in found.stages)
     assert found.bytes_read < index.explain("512:float32").bytes_read / 2
+    alone = index.search(queries[0], 10, plan="32:int8", certify=True).proof
+    assert alone.steps[0].bytes_read == count * (64 + 2 * 4 + 4)
+
+
+def test_a_batch_is_proven_as_its_queries_are(texts: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where memory holds the bounds of two queries only."""
+    index, queries = texts
+    monkeypatch.setattr("kukla.search.refine.HELD", 2 * len(index))
+    batch = index.search(queries, 10, certify=True)
+    alone = [index.search(query, 10, certify=True) for query in queries]
+    assert batch.ids.tolist() == [one.ids[0].tolist() for one in alone]
+    assert batch.scores.tolist() == [one.scores[0].tolist() for one in alone]
+    assert batch.proof is not None
+    assert batch.proof.queries == len(queries)
+    assert batch.proof.changed == sum(one.proof.changed for one in alone)
+    for step, *others in zip(batch.proof.steps, *(one.proof.steps for one in alone), strict=True):
+        assert step.scored == sum(other.scored for other in others)
+        assert step.bytes_read == sum(other.bytes_read for other in others)
+    assert [stage.scored for stage in batch.stages] == [5 * len(index), 5 * 400]
 
 
 def test_bounds_hold_for_every_coordinate_that_codes_can_hide() -> None:
     """The worst rows there are: each coordinate half a step from its code, where the query likes it."""
-    from kukla.nesting import Nesting
-    from kukla.precision import Precision, encode_int8
-    from kukla.storage.layout import Layout
-
     layout = Layout(Nesting((5, 16)), (Precision.INT8, Precision.FLOAT32), cosine=False)
     rng = np.random.default_rng(0)
     queries = rng.laplace(size=(50, 16)).astype(np.float32)
-    codes = rng.integers(-126, 127, (50, 16)) + 0.499999 * np.sign(queries)
-    codes[:, [0, 5]] = 127  # pins the scale of each shell to 1
-    rows = codes.astype(np.float32)
+    rows = worst_rows(queries, rng)
     bounds, upper = QueryBounds.of(queries, layout), np.zeros(50)
     for s, (low, high) in enumerate(layout.nesting.shells):
         coded, scales = encode_int8(rows[:, low:high])
-        dots = (bounds.codes[s].astype(np.int64) * coded).sum(axis=1)
-        upper += (dots * bounds.scales[:, s] + bounds.margins[:, s]) * scales
+        asked, units = encode_query_int8(queries[:, low:high])
+        dots = (asked.astype(np.int64) * coded).sum(axis=1)
+        upper += (dots * units + bounds.margins[:, s]) * scales
     exact = (queries.astype(np.float64) * rows).sum(axis=1)
     assert (upper >= exact).all()
     assert (upper - exact < 0.02 * np.abs(rows).max() * np.abs(queries).sum(axis=1)).all()  # and no wider
+
+
+def worst_rows(queries: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    hidden = 0.4999 * np.sign(queries)  # not so near a half that float32 rounds it to another code
+    codes = rng.integers(-126, 127, queries.shape) + hidden
+    codes[:, [0, 5]] = 127  # pins the scale of each shell to 1
+    return codes.astype(np.float32)
+
+
+def unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    exact = rows.astype(np.float64)
+    return (exact / np.linalg.norm(exact, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("metric", "precision", "size"),
+    [
+        ("cosine", "float32", 1.0),
+        ("cosine", "float16", 1.0),
+        ("ip", "float16", 1.0),
+        *(("ip", "float32", size) for size in (1e-44, 1e-38, 1e-20, 1.0, 1e25, 1e36)),
+    ],
+)
+def test_no_row_is_ruled_out_by_its_own_score(isa: str, metric: Any, precision: str, size: float) -> None:
+    """At no checkpoint, whatever is rounded: rows of which codes hide most, of any size."""
+    kept = Precision(precision)
+    layout = Layout(Nesting((5, 16)), (Precision.INT8, kept), cosine=metric == "cosine")
+    rng = np.random.default_rng(1)
+    plain = rng.laplace(size=(60, 16))
+    whole = rng.integers(-127, 128, (60, 16)) / 128  # of which codes lose nothing
+    whole[:, [0, 5]], whole[:, [1, 6]] = 0, 127 / 128  # and nothing where rows lose nothing
+    asked = [size * plain for size in (1e-37, 1e-3, 1.0, 1e3)] if metric == "ip" else [plain, plain[:, ::-1]]
+    for number, exact in enumerate([*asked, whole]):
+        queries = exact.astype(np.float32)
+        rows = (worst_rows(queries, rng) * size).astype(np.float32)
+        if metric == "cosine":
+            rows = queries if number == 1 else rows  # of which Cauchy-Schwarz leaves nothing
+            queries, rows = unit(queries), unit(rows)
+        coded = [encode_int8(rows[:, low:high]) for low, high in layout.nesting.shells]
+        stored = rows.astype(kept.value)
+        with np.errstate(over="ignore"):
+            scores = np.einsum("ij,ij->i", queries.astype(np.float64), stored).astype(np.float32)
+        bounds = NarrowBounds.of(queries, layout)
+        needed = bounds.thresholds(scores)
+        first = 1 if metric == "cosine" else 2
+        named = {
+            "shells": [codes for codes, _ in coded],
+            "scales": [scales for _, scales in coded],
+            "query_codes": bounds.codes,
+            "query_scales": bounds.scales,
+            "margins": bounds.margins,
+        }
+        totals, _, _ = kernels.bound_int8(**named, count=first)
+        points = [kernels.Checkpoint(2, needed[1])]
+        if metric == "cosine":
+            norms = np.sqrt(np.square(rows[:, :5].astype(np.float64)).sum(axis=1)).astype(np.float32)
+            points = [kernels.Checkpoint(1, needed[0], norms, bounds.tails[0]), *points]
+        reached = kernels.reach_int8(**named, totals=totals, checkpoints=points)
+        for q in range(60):
+            assert q in reached.rows[reached.offsets[q] : reached.offsets[q + 1]]
+        if size == 1:
+            assert len(reached.rows) < 60 * 60 * 0.7  # and something is ruled out
 
 
 @pytest.mark.parametrize("scale", [1e-25, 1e25], ids=["too small for float32", "too large"])

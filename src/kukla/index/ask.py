@@ -58,8 +58,9 @@ def ask(
         from kukla.calibrate.state import promised
 
         plan, promise = promised(cast("Index", index), target, k)
-    elif certify and not adjusted:
-        plan = probe_plan(opened.layout)
+    probing = certify and target is None and not adjusted
+    if probing:
+        plan = probe_plan(opened.layout, k)
     chosen = opened.plan(plan, dims, shortlist, oversampling)
     vectors = opened.query_vectors(queries)
     if filter_ is None:
@@ -77,6 +78,7 @@ def ask(
         opened.layout,
         renormalise=settings.renormalises_prefixes,
         proof=certify,
+        probing=probing,
         promise=promise if filter_ is None else None,
         threads=threads,
         started=started,

@@ -26,7 +26,7 @@ from kukla.errors import VectorError
 from kukla.kernels import checks, dispatch, reference
 from kukla.kernels.dispatch import active, available, forced, use
 from kukla.kernels.partition import at_least, nibble_codes, nibble_scores, nibble_stretches, nibble_sums
-from kukla.kernels.reach import Checkpoint, Reached, reach_int8
+from kukla.kernels.reach import Checkpoint, Reached, bound_int8, reach_int8
 from kukla.kernels.rows import encode_rows, unit_queries, unit_rows
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ __all__ = [
     "active",
     "at_least",
     "available",
+    "bound_int8",
     "encode_rows",
     "forced",
     "nibble_codes",

@@ -68,6 +68,21 @@ def score_float(
     threads: int,
     scores: F32,
 ) -> None: ...
+def bound_int8(
+    isa: str,
+    shells: Sequence[Array],
+    scales: Sequence[Array],
+    query_codes: Sequence[Array],
+    query_scales: Array,
+    margins: Array,
+    count: int,
+    norms: Array | None,
+    mask: Array | None,
+    threads: int,
+    totals: F32,
+    rows: I64,
+    values: F32,
+) -> None: ...
 def reach_int8(
     isa: str,
     shells: Sequence[Array],
@@ -75,11 +90,11 @@ def reach_int8(
     query_codes: Sequence[Array],
     query_scales: Array,
     margins: Array,
-    thresholds: Array,
-    starts: Array,
+    totals: F32,
     checkpoints: Sequence[int],
     norms: Sequence[Array | None],
-    query_tails: Array,
+    query_tails: F32,
+    thresholds: F32,
     mask: Array | None,
     threads: int,
 ) -> tuple[Array, Array, Array]: ...

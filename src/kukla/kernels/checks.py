@@ -20,6 +20,7 @@ __all__ = [
     "count",
     "float_rows",
     "int8_shells",
+    "narrow_shells",
     "norms_of",
     "packed_mask",
     "row_numbers",
@@ -85,10 +86,7 @@ def int8_shells(
 ) -> tuple[int, int]:
     """(n, nq) of int8 shells with a scale per row, and int16 query codes with a scale per query and shell."""
     n, nq = _shells("shells", shells, np.int8, "query_codes", query_codes, np.int16, MAX_WIDTH)
-    if len(scales) != len(shells):
-        raise VectorError(f"scales must have one array per shell, {len(shells)}, got {len(scales)}")
-    for s, scale in enumerate(scales):
-        _length(f"scales[{s}]", array(f"scales[{s}]", scale, [np.float32], 1), n)
+    _scales_of_rows(scales, shells, n)
     array("query_scales", query_scales, [np.float64], 2)
     if query_scales.shape != (nq, len(shells)):
         raise VectorError(
@@ -100,6 +98,28 @@ def int8_shells(
                 f"query_codes[{s}] must be within -{MAX_QUERY_CODE}..{MAX_QUERY_CODE}, "
                 f"got {codes.min()}..{codes.max()}"
             )
+    return n, nq
+
+
+def narrow_shells(
+    shells: Sequence[Array],
+    scales: Sequence[Array],
+    query_codes: Sequence[Array],
+    query_scales: Array,
+    margins: Array,
+) -> tuple[int, int]:
+    """(n, nq) of int8 shells with a scale per row, and int8 query codes with a float32 scale and margin."""
+    n, nq = _shells("shells", shells, np.int8, "query_codes", query_codes, np.int8, MAX_WIDTH)
+    _scales_of_rows(scales, shells, n)
+    for name, values in (("query_scales", query_scales), ("margins", margins)):
+        array(name, values, [np.float32], 2)
+        if values.shape != (nq, len(shells)):
+            raise VectorError(
+                f"{name} must have shape (queries, shells) = {(nq, len(shells))}, got {values.shape}"
+            )
+    for s, codes in enumerate(query_codes):
+        if codes.size and int(codes.min()) == -128:
+            raise VectorError(f"query_codes[{s}] must be within -127..127, got -128")
     return n, nq
 
 
@@ -155,6 +175,13 @@ def token_lists(vectors: Array, scales: Array, ids: Array, offsets: Array, dim: 
     if dim > vectors.shape[1]:
         raise VectorError(f"dim must be at most the width of vectors, {vectors.shape[1]}, got {dim}")
     return dim
+
+
+def _scales_of_rows(scales: Sequence[Array], shells: Sequence[Array], n: int) -> None:
+    if len(scales) != len(shells):
+        raise VectorError(f"scales must have one array per shell, {len(shells)}, got {len(scales)}")
+    for s, scale in enumerate(scales):
+        _length(f"scales[{s}]", array(f"scales[{s}]", scale, [np.float32], 1), n)
 
 
 def _shells(

@@ -20,7 +20,6 @@ import numpy.typing as npt
 
 __all__ = [
     "pool_rows",
-    "reach_int8",
     "scan_binary",
     "scan_float",
     "scan_int8",
@@ -152,58 +151,6 @@ def score_float(vectors: Array, queries: F32, dim: int, rows: I64, norms: F32 | 
         total = _float_totals(vectors[wanted, :dim], queries[q : q + 1, :dim])
         out[q, columns] = _rounded(total, None if norms is None else norms[wanted])[0]
     return out
-
-
-# --- bounds -------------------------------------------------------------------------------------------------
-
-UNIT_SQUARE = 1 + 1e-6
-"""The square of a unit vector's length, with the rounding of its coordinates and of its stored norms."""
-
-
-def reach_int8(
-    shells: Sequence[Array],
-    scales: Sequence[Array],
-    query_codes: Sequence[Array],
-    query_scales: F64,
-    margins: F64,
-    thresholds: F64,
-    ends: Sequence[int],
-    norms: Sequence[F32 | None],
-    tails: F64,
-    starts: I64,
-    mask: Array | None = None,
-) -> tuple[I64, I64, I64]:
-    """Rows whose bound reaches a threshold, their offsets, rows read; see `kukla.kernels.reach_int8`."""
-    n, nq = len(shells[0]), len(thresholds)
-    everything = np.arange(n, dtype=np.int64) if mask is None else np.flatnonzero(mask).astype(np.int64)
-    scored = np.zeros(len(ends), dtype=np.int64)
-    found: list[I64] = []
-    for q in range(nq):
-        alive = everything
-        total = np.zeros(len(alive), dtype=np.float64)
-        for c, end in enumerate(ends):
-            scored[c] += len(alive)
-            for s in range(ends[c - 1] if c else 0, end):
-                step = max(1, _BLOCK_BYTES // (9 * shells[s].shape[1] + 40))
-                for start in range(0, len(alive), step):
-                    part = slice(start, start + step)
-                    rows = alive[part]
-                    dots = query_codes[s][q].astype(np.float64) @ shells[s][rows].astype(np.float64).T
-                    with np.errstate(all="ignore"):
-                        units = dots * query_scales[q, s] + margins[q, s]
-                        total[part] += units * scales[s][rows].astype(np.float64)
-            if c < starts[q]:
-                continue
-            bound, norm = total, norms[c]
-            if norm is not None:
-                with np.errstate(all="ignore"):
-                    rest = UNIT_SQUARE - norm[alive].astype(np.float64) ** 2
-                    bound = total + tails[c, q] * np.sqrt(np.where(rest > 0, rest, 0.0))
-            reaches = ~(bound < thresholds[q])
-            alive, total = alive[reaches], total[reaches]
-        found.append(alive)
-    offsets = np.concatenate([[0], np.cumsum([len(rows) for rows in found])]).astype(np.int64)
-    return np.concatenate([np.empty(0, dtype=np.int64), *found]), offsets, scored
 
 
 # --- selection and pooling ----------------------------------------------------------------------------------

@@ -7,6 +7,8 @@ row's scale ``s`` and query codes ``g`` of scale ``t`` that leave out ``f = q - 
 
 by Hölder's inequality and ``|c| <= 127``. What lies beyond a prefix is at most ``|q_tail| |x_tail|``
 (Cauchy-Schwarz), where a unit vector's tail follows from the stored norm of its prefix.
+
+:mod:`kukla.search.narrow` has the same bounds of shorter query codes, in float32.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from kukla.nesting import Nesting
 from kukla.precision import CODE_MAX, encode_query_int8
 from kukla.storage.layout import Layout
 
-__all__ = ["FLOAT16", "FLOAT16_STEP", "LARGEST", "QueryBounds"]
+__all__ = ["FLOAT16", "FLOAT16_STEP", "LARGEST", "QueryBounds", "hidden", "slack_of"]
 
 ROUNDING = 2.0**-15
 """Of ``|q|_1`` in units of a row's scale: both scores of a comparison are rounded to float32, 2^-24 of at
@@ -44,12 +46,10 @@ SLACK = 1e-6
 
 @dataclass(frozen=True, slots=True, eq=False)
 class QueryBounds:
-    """Queries coded for integer dots, and how far these may be off.
+    """How far the scores of int8 stages may be off.
 
     Parameters
     ----------
-    codes : list of int16 (nq, width), one a shell
-    scales : float64 (nq, S)
     margins : float64 (nq, S)
         In units of a row's scale.
     tails : float64 (S, nq)
@@ -58,8 +58,6 @@ class QueryBounds:
         An absolute error that belongs to no shell.
     """
 
-    codes: list[NDArray[np.int16]]
-    scales: NDArray[np.float64]
     margins: NDArray[np.float64]
     tails: NDArray[np.float64]
     slack: NDArray[np.float64]
@@ -70,34 +68,25 @@ class QueryBounds:
         nesting: Nesting = layout.nesting
         half_floats = layout.float_precision.bits == 16
         exact = queries.astype(np.float64)
-        codes, scales, margins, tails = [], [], [], []
+        margins, tails = [], []
         for low, high in nesting.shells:
             shell = exact[:, low:high]
             coded, scale = encode_query_int8(queries[:, low:high])
             lost = np.abs(shell - coded * scale[:, None]).sum(axis=1)
             length = np.abs(shell).sum(axis=1)
-            off = 0.5 + ROUNDING + (CODE_MAX + 0.5) * FLOAT16 * half_floats
-            codes.append(coded)
-            scales.append(scale)
-            margins.append((off * length + CODE_MAX * lost) * (1 + 1e-9))
+            margins.append((hidden(length, half_floats) + CODE_MAX * lost) * (1 + 1e-9))
             rest = exact[:, high:]
             tails.append(np.sqrt(np.einsum("ij,ij->i", rest, rest)) * (1 + FLOAT16 * half_floats + 1e-9))
-        slack = FLOAT16_STEP * half_floats * np.abs(exact).sum(axis=1)
-        slack += SLACK if layout.cosine else UNDERFLOW
-        return cls(
-            codes,
-            np.ascontiguousarray(np.stack(scales, axis=1)),
-            np.ascontiguousarray(np.stack(margins, axis=1)),
-            np.stack(tails),
-            slack,
-        )
+        return cls(np.ascontiguousarray(np.stack(margins, axis=1)), np.stack(tails), slack_of(exact, layout))
 
-    def part(self, chosen: NDArray[np.int64]) -> QueryBounds:
-        """These of the queries."""
-        return QueryBounds(
-            [np.ascontiguousarray(codes[chosen]) for codes in self.codes],
-            np.ascontiguousarray(self.scales[chosen]),
-            np.ascontiguousarray(self.margins[chosen]),
-            self.tails[:, chosen],
-            self.slack[chosen],
-        )
+
+def hidden(length: NDArray[np.float64], half_floats: bool) -> NDArray[np.float64]:
+    """What codes of rows may hide from a query with ``|q|_1 = length``, in units of their scale."""
+    return np.asarray((0.5 + ROUNDING + (CODE_MAX + 0.5) * FLOAT16 * half_floats) * length)
+
+
+def slack_of(queries: NDArray[np.float64], layout: Layout) -> NDArray[np.float64]:
+    """The error of scores that belongs to no shell, of queries ``(nq, full)``."""
+    half_floats = layout.float_precision.bits == 16
+    slack = FLOAT16_STEP * half_floats * np.abs(queries).sum(axis=1)
+    return np.asarray(slack + (SLACK if layout.cosine else UNDERFLOW))

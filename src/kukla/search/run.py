@@ -13,7 +13,7 @@ from kukla.plan import Plan
 from kukla.precision import Precision
 from kukla.search.best import ids_of
 from kukla.search.certificate import Evidence, Promise
-from kukla.search.certify import certify
+from kukla.search.certify import certify, probe_and_certify
 from kukla.search.execute import execute
 from kukla.search.lists import without_lists
 from kukla.search.native import Runners
@@ -35,6 +35,7 @@ def run(
     *,
     renormalise: bool,
     proof: bool,
+    probing: bool,
     promise: Promise | None,
     threads: int,
     started: float,
@@ -47,6 +48,8 @@ def run(
     plan, queries, k, view, masks, renormalise, threads
         As in :func:`kukla.search.execute.execute`.
     layout : Layout
+    probing : bool
+        The plan is there for the proof only: see :func:`kukla.search.certify.probe_plan`.
     promise : Promise, optional
         What a calibration knows of this plan.
     started : float
@@ -54,6 +57,14 @@ def run(
     """
     if plan.stages[0].precision is Precision.PQ4:
         plan = without_lists(plan, k, view, masks, layout.nesting, renormalise=renormalise)
+    grounds = queries, view, layout, renormalise, promise
+    if probing and plan.stages[0].precision is Precision.INT8 and view.segments:
+        found, rows, scores, report = probe_and_certify(
+            plan, queries, k, view, masks, layout, renormalise=renormalise, threads=threads
+        )
+        evidence = replace(Evidence.of(plan, found.scores, found.cuts, *grounds), proven=True)
+        seconds = time.perf_counter() - started
+        return SearchResult(ids_of(view, rows), scores, plan, found, seconds, evidence, report)
     found = execute(
         plan,
         queries,
@@ -65,7 +76,6 @@ def run(
         threads=threads,
         runners=runners,
     )
-    grounds = queries, view, layout, renormalise, promise
     if not proof:
         ids = ids_of(view, found.rows)
         return SearchResult(ids, found.scores, plan, found, time.perf_counter() - started, grounds)

@@ -137,42 +137,66 @@ void score_float(const char* isa, const Array<const Element, 2>& vectors, const 
               scores);
 }
 
+BoundScorer bound_scorer(const char* isa, const Matrices<std::int8_t>& shells,
+                         const std::vector<Array<const float, 1>>& scales, const Matrices<std::int8_t>& queries,
+                         const Array<const float, 2>& query_scales, const Array<const float, 2>& margins,
+                         std::size_t count) {
+    const std::size_t nq = query_scales.shape(0);
+    require(count > 0 && count <= shells.size() && shells.size() == queries.size() && shells.size() == scales.size(),
+            "shells, scales and query codes must be equally many");
+    require(query_scales.shape(1) == shells.size() && margins.shape(0) == nq && margins.shape(1) == shells.size(),
+            "query scales and margins must be (nq, S)");
+    const std::size_t n = shells[0].shape(0);
+    BoundScorer scorer(isa_named(isa), query_scales.data(), margins.data(), shells.size());
+    for (std::size_t s = 0; s < count; ++s) {
+        require(shells[s].shape(0) == n && scales[s].shape(0) == n && queries[s].shape(0) == nq &&
+                    shells[s].shape(1) == queries[s].shape(1),
+                "shells, scales and query codes must match");
+        scorer.add(shells[s].data(), scales[s].data(), queries[s].data(), nq, shells[s].shape(1));
+    }
+    return scorer;
+}
+
+void bound_int8(const char* isa, const Matrices<std::int8_t>& shells,
+                const std::vector<Array<const float, 1>>& scales, const Matrices<std::int8_t>& queries,
+                const Array<const float, 2>& query_scales, const Array<const float, 2>& margins, std::size_t count,
+                const Optional<float, 1>& norms, const Optional<std::uint8_t, 1>& mask, std::size_t threads,
+                const Array<float, 2>& totals, const Array<std::int64_t, 2>& rows, const Array<float, 2>& values) {
+    nb::gil_scoped_release released;
+    const BoundScorer scorer = bound_scorer(isa, shells, scales, queries, query_scales, margins, count);
+    const std::size_t n = shells[0].shape(0), nq = query_scales.shape(0);
+    require(totals.shape(0) == nq && totals.shape(1) == n && rows.shape(0) == nq && values.shape(0) == nq &&
+                rows.shape(1) == values.shape(1) && rows.shape(1) <= n,
+            "totals must be (nq, n), results (nq, keep)");
+    bound_all(scorer, optional_data<float>(norms, n), n, nq, rows.shape(1), optional_data<std::uint8_t>(mask, n),
+              threads, totals.data(), rows.data(), values.data());
+}
+
 // (rows of all queries one after the other, offsets between them, rows scored at each checkpoint)
 nb::tuple reach_int8(const char* isa, const Matrices<std::int8_t>& shells,
-                     const std::vector<Array<const float, 1>>& scales, const Matrices<std::int16_t>& queries,
-                     const Array<const double, 2>& query_scales, const Array<const double, 2>& margins,
-                     const Array<const double, 1>& thresholds, const Array<const std::int64_t, 1>& starts,
-                     const std::vector<std::size_t>& checkpoints, const std::vector<Optional<float, 1>>& norms,
-                     const Array<const double, 2>& query_tails, const Optional<std::uint8_t, 1>& mask,
+                     const std::vector<Array<const float, 1>>& scales, const Matrices<std::int8_t>& queries,
+                     const Array<const float, 2>& query_scales, const Array<const float, 2>& margins,
+                     const Array<const float, 2>& totals, const std::vector<std::size_t>& checkpoints,
+                     const std::vector<Optional<float, 1>>& norms, const Array<const float, 2>& query_tails,
+                     const Array<const float, 2>& thresholds, const Optional<std::uint8_t, 1>& mask,
                      std::size_t threads) {
     Reached reached;
     {
         nb::gil_scoped_release released;
-        const std::size_t nq = thresholds.shape(0), depth = checkpoints.size();
-        require(!shells.empty() && shells.size() == queries.size() && shells.size() == scales.size(),
-                "shells, scales and query codes must be equally many");
-        require(query_scales.shape(0) == nq && query_scales.shape(1) == shells.size() && margins.shape(0) == nq &&
-                    margins.shape(1) == shells.size() && starts.shape(0) == nq,
-                "query scales and margins must be (nq, S), starts (nq)");
-        require(depth > 0 && norms.size() == depth && query_tails.shape(0) == depth && query_tails.shape(1) == nq,
-                "norms must be one array a checkpoint, query tails (checkpoints, nq)");
-        const std::size_t n = shells[0].shape(0);
-        ReachScorer scorer(isa_named(isa), query_scales.data(), margins.data(), shells.size());
-        for (std::size_t s = 0; s < shells.size(); ++s) {
-            require(shells[s].shape(0) == n && scales[s].shape(0) == n && queries[s].shape(0) == nq &&
-                        shells[s].shape(1) == queries[s].shape(1),
-                    "shells, scales and query codes must match");
-            scorer.add(shells[s].data(), scales[s].data(), queries[s].data(), nq, shells[s].shape(1));
-        }
+        const BoundScorer scorer = bound_scorer(isa, shells, scales, queries, query_scales, margins, shells.size());
+        const std::size_t n = shells[0].shape(0), nq = query_scales.shape(0), depth = checkpoints.size();
+        require(totals.shape(0) == nq && totals.shape(1) == n, "totals must be (nq, n)");
+        require(depth > 0 && norms.size() == depth && query_tails.shape(0) == depth && query_tails.shape(1) == nq &&
+                    thresholds.shape(0) == depth && thresholds.shape(1) == nq,
+                "norms must be one array a checkpoint, query tails and thresholds (checkpoints, nq)");
         std::vector<Checkpoint> at;
         for (std::size_t c = 0; c < depth; ++c) {
             require(checkpoints[c] > (c == 0 ? 0 : checkpoints[c - 1]) && checkpoints[c] <= shells.size(),
                     "checkpoints must rise up to the number of shells");
-            at.push_back({checkpoints[c], optional_data<float>(norms[c], n), query_tails.data() + c * nq});
+            at.push_back({checkpoints[c], optional_data<float>(norms[c], n), query_tails.data() + c * nq,
+                          thresholds.data() + c * nq});
         }
-        require(at.back().shells == shells.size(), "the last checkpoint must be after the last shell");
-        reached = reach(scorer, at, n, nq, thresholds.data(), starts.data(), optional_data<std::uint8_t>(mask, n),
-                        threads);
+        reached = reach(scorer, at, n, nq, totals.data(), optional_data<std::uint8_t>(mask, n), threads);
     }
     const auto array = [](const std::vector<std::int64_t>& values) {
         auto* kept = new std::vector<std::int64_t>(values);
@@ -286,9 +310,12 @@ NB_MODULE(_native, m) {
     };
     define_float(&scan_float<float>, &score_float<float>);
     define_float(&scan_float<std::uint16_t>, &score_float<std::uint16_t>);
+    m.def("bound_int8", &bound_int8, nb::arg("isa"), nb::arg("shells"), nb::arg("scales"), nb::arg("query_codes"),
+          nb::arg("query_scales"), nb::arg("margins"), nb::arg("count"), nb::arg("norms").none(),
+          nb::arg("mask").none(), nb::arg("threads"), nb::arg("totals"), nb::arg("rows"), nb::arg("values"));
     m.def("reach_int8", &reach_int8, nb::arg("isa"), nb::arg("shells"), nb::arg("scales"), nb::arg("query_codes"),
-          nb::arg("query_scales"), nb::arg("margins"), nb::arg("thresholds"), nb::arg("starts"),
-          nb::arg("checkpoints"), nb::arg("norms"), nb::arg("query_tails"), nb::arg("mask").none(), nb::arg("threads"));
+          nb::arg("query_scales"), nb::arg("margins"), nb::arg("totals"), nb::arg("checkpoints"), nb::arg("norms"),
+          nb::arg("query_tails"), nb::arg("thresholds"), nb::arg("mask").none(), nb::arg("threads"));
     m.def("top_k", &top_k_lines, nb::arg("scores"), nb::arg("rows"), nb::arg("out_rows"), nb::arg("out_scores"));
     m.def("unit_rows", &unit_rows_of<float>, nb::arg("isa"), nb::arg("rows").noconvert(), nb::arg("out").noconvert());
     m.def("unit_rows", &unit_rows_of<double>, nb::arg("isa"), nb::arg("rows").noconvert(), nb::arg("out").noconvert());

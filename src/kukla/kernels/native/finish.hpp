@@ -33,4 +33,12 @@ void finish_block(const double* totals, const float* norms, std::size_t n, float
     }
 }
 
+template <class Ops>
+void divide_block(const float* totals, const float* norms, std::size_t n, float* quotients) {
+    for (std::size_t i = 0; i < n; ++i) {
+        const float quotient = totals[i] / norms[i] + 0.0F;
+        quotients[i] = norms[i] == 0.0F ? 0.0F : quotient;
+    }
+}
+
 }  // namespace kukla

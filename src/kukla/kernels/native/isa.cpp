@@ -40,6 +40,7 @@ struct Found {
         if (has_avx2()) list[count++] = &kAvx2;
         if (has_avx512()) {
             if (__builtin_cpu_supports("avx512vpopcntdq")) avx512.hamming = hamming_vpopcntdq;
+            if (__builtin_cpu_supports("avx512vnni")) avx512.add_narrow = add_narrow_vnni;
             list[count++] = &avx512;
         }
 #elif defined(__aarch64__)

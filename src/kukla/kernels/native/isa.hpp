@@ -20,6 +20,16 @@ struct EncodedShell {
     float* scales;       // (n)
 };
 
+// One shell of rows and of a query, in codes of at most 127; `query` is padded with zeros to kQueryPad.
+struct NarrowShell {
+    const std::int8_t* rows;
+    const float* scales;
+    std::size_t width;
+    const std::int8_t* query;
+    std::int32_t query_sum;  // of its codes
+    float query_scale, margin;
+};
+
 // Rows lie `bytes`, `width` or `stride` elements apart. Outputs have n elements.
 struct Isa {
     const char* name;
@@ -45,12 +55,17 @@ struct Isa {
     // scores[i] = totals[i] / norms[i], rounded; norms may be null. See finish.hpp.
     void (*finish)(const double* totals, const float* norms, std::size_t n, float* scores);
 
-    // totals[i] += (dots[i] * query_scale + margin) * scales[i]. See bounds.hpp.
-    void (*add_bounded)(const std::int64_t* dots, const float* scales, double query_scale, double margin, std::size_t n,
-                        double* totals);
+    // totals[i] += (dot * query_scale + margin) * scale of row at[i], or i where `at` is null. The rows at[n..known) will
+    // be asked for next. See narrow.hpp.
+    void (*add_narrow)(const NarrowShell& shell, const std::uint32_t* at, std::size_t n, std::size_t known,
+                       float* totals);
 
-    // bounds[i] = totals[i] + query_tail * sqrt(1 - norms[i]^2). See bounds.hpp.
-    void (*add_tail)(const double* totals, const float* norms, double query_tail, std::size_t n, double* bounds);
+    // bounds[i] = totals[i] + query_tail * sqrt(1 - norms[at[i]]^2); norms may be null: no tail.
+    void (*narrow_bounds)(const float* totals, const float* norms, const std::uint32_t* at, float query_tail,
+                          std::size_t n, float* bounds);
+
+    // quotients[i] = totals[i] / norms[i], 0 where the norm is. See finish.hpp.
+    void (*divide)(const float* totals, const float* norms, std::size_t n, float* quotients);
 
     // out[0..dim) = sum of scales[id] * vectors[id]. See pool.hpp.
     void (*pool)(const std::int8_t* vectors, std::size_t stride, const float* scales, const std::int32_t* ids,
@@ -94,6 +109,8 @@ extern const Isa kAvx2;
 extern const Isa kAvx512;
 void hamming_vpopcntdq(const std::uint8_t* rows, std::size_t n, std::size_t bytes, const std::uint8_t* query,
                        std::int32_t* totals);
+void add_narrow_vnni(const NarrowShell& shell, const std::uint32_t* at, std::size_t n, std::size_t known,
+                     float* totals);
 // `size` is a multiple of 16, at least 64. See crc32_pclmul.cpp.
 std::uint32_t crc32_pclmul(const std::uint8_t* data, std::size_t size, std::uint32_t crc);
 #elif defined(__aarch64__)

@@ -2,13 +2,13 @@
 #if defined(__aarch64__)
 #include <arm_neon.h>
 
-#include "bounds.hpp"
 #include "encode.hpp"
 #include "finish.hpp"
 #include "float_dot.hpp"
 #include "hamming.hpp"
 #include "int8_dot.hpp"
 #include "isa.hpp"
+#include "narrow.hpp"
 #include "nibbles.hpp"
 #include "pool.hpp"
 #include "unit.hpp"
@@ -47,6 +47,27 @@ private:
     void add8(int16x8_t codes, int16x8_t query) {
         lanes = vmlal_s16(lanes, vget_low_s16(codes), vget_low_s16(query));
         lanes = vmlal_high_s16(lanes, codes, query);
+    }
+};
+
+// See narrow.hpp.
+struct Narrow {
+    static constexpr std::size_t kStep = 16;
+    static constexpr std::int32_t kOffset = 0;
+    int32x4_t lanes;
+
+    explicit Narrow(std::int32_t start) : lanes(vsetq_lane_s32(start, vdupq_n_s32(0), 0)) {}
+
+    void add(const std::int8_t* row, const std::int8_t* query) {
+        const int8x16_t codes = vld1q_s8(row), probe = vld1q_s8(query);
+        lanes = vpadalq_s16(lanes, vmull_s8(vget_low_s8(codes), vget_low_s8(probe)));
+        lanes = vpadalq_s16(lanes, vmull_high_s8(codes, probe));
+    }
+    std::int32_t sum() const { return vaddvq_s32(lanes); }
+    static void sum8(const Narrow l[8], std::int32_t* sums) {
+        for (int j = 0; j < 8; j += 4)
+            vst1q_s32(sums + j, vpaddq_s32(vpaddq_s32(l[j].lanes, l[j + 1].lanes),
+                                           vpaddq_s32(l[j + 2].lanes, l[j + 3].lanes)));
     }
 };
 
@@ -101,8 +122,9 @@ const Isa kNeon = {
     float_dot_block<Float, std::uint16_t>,
     add_scaled_block<Ops>,
     finish_block<Ops>,
-    add_bounded_block<Ops>,
-    add_tail_block<Ops>,
+    add_narrow_block<Narrow>,
+    narrow_bounds_block<Ops>,
+    divide_block<Ops>,
     pool_text<Ops>,
     encode_block<Ops>,
     unit_rows_block<Ops, float>,

@@ -1,11 +1,11 @@
 // Portable C++: what every processor runs, and what the other tables are compared with.
-#include "bounds.hpp"
 #include "encode.hpp"
 #include "finish.hpp"
 #include "float_dot.hpp"
 #include "hamming.hpp"
 #include "int8_dot.hpp"
 #include "isa.hpp"
+#include "narrow.hpp"
 #include "nibbles.hpp"
 #include "pool.hpp"
 #include "unit.hpp"
@@ -37,6 +37,22 @@ struct Int8 {
     }
     void merge(const Int8& other) { lane += other.lane; }
     std::int64_t sum() const { return lane; }
+};
+
+struct Narrow {
+    static constexpr std::size_t kStep = 16;
+    static constexpr std::int32_t kOffset = 0;
+    std::int32_t lane;
+
+    explicit Narrow(std::int32_t start) : lane(start) {}
+
+    void add(const std::int8_t* row, const std::int8_t* query) {
+        for (std::size_t j = 0; j < kStep; ++j) lane += static_cast<std::int32_t>(row[j]) * query[j];
+    }
+    std::int32_t sum() const { return lane; }
+    static void sum8(const Narrow lines[8], std::int32_t* sums) {
+        for (int j = 0; j < 8; ++j) sums[j] = lines[j].lane;
+    }
 };
 
 inline double widened(float value) { return static_cast<double>(value); }
@@ -76,8 +92,9 @@ const Isa kScalar = {
     float_dot_block<Float, std::uint16_t>,
     add_scaled_block<Ops>,
     finish_block<Ops>,
-    add_bounded_block<Ops>,
-    add_tail_block<Ops>,
+    add_narrow_block<Narrow>,
+    narrow_bounds_block<Ops>,
+    divide_block<Ops>,
     pool_text<Ops>,
     encode_block<Ops>,
     unit_rows_block<Ops, float>,

@@ -51,6 +51,9 @@ public:
 
     void append(const Best& other) { keys_.insert(keys_.end(), other.keys_.begin(), other.keys_.end()); }
 
+    // How a value must be ordered to be kept: no larger than this.
+    std::uint32_t worst() const { return static_cast<std::uint32_t>(threshold_ >> 32); }
+
     // At most `keep`, in no order.
     const std::vector<std::uint64_t>& unsorted() {
         shrink();
