@@ -68,7 +68,7 @@ private:
             : lists(scan.isa_, scan.partition_, query, scan.probes_), room(given),
               shorts(scan.isa_, scan.keep_ * scan.partition_.shortlist, given.shorts) {
             room.open.clear();
-            visits.reserve(scan.probes_ * scan.segments_.size());
+            visits.reserve(std::min<std::size_t>(scan.probes_ * scan.segments_.size(), 4096));
         }
         ListQuery lists;
         Room& room;  // scores and open rows of all blocks to choose from, one visit after the other
