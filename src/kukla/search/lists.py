@@ -78,8 +78,8 @@ def scan_lists(
     """The most promising rows of the lists nearest to each query, scored.
 
     A query looks into ``stage.probes`` lists; then, until it has seen ``keep`` rows, into the next ones.
-    Where a filter or deletions leave fewer rows in each list, it goes on until it has seen as many as it
-    would have without. Of the blocks of these lists it takes those whose means score best, ties by segment
+    Where a filter leaves fewer rows in each list, it goes on until it has seen as many as it would have
+    without. Of the blocks of these lists it takes those whose means score best, ties by segment
     and place, until they have :func:`rows_wanted`. Their rows are scored by their short codes, and the best
     ``SHORTLIST * keep`` of them, ties by id, by their long codes. Rows of segments without lists are
     scored by :func:`stage_without_lists`.
@@ -94,13 +94,13 @@ def scan_lists(
     assert view.partition is not None  # execute() has checked
     all_lists = view.partition.lists
     probes = min(stage.probes or all_lists, all_lists)
-    masked = any(mask is not None for mask in masks)
+    filtered = count_allowed(view, masks) < view.count
     allowed = sum(
         segment.rows if mask is None else int(np.count_nonzero(mask))
         for segment, lists, mask in zip(view.segments, view.lists, masks, strict=True)
         if lists is not None
     )
-    want = min(allowed, max(keep, usual_rows(stage, view))) if masked else keep
+    want = min(allowed, max(keep, usual_rows(stage, view))) if filtered else keep
     all_rows, all_scores, scored = [], [], 0
     layout = view.segments[0].layout
     for number in range(len(queries)):

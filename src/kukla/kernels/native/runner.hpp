@@ -204,19 +204,19 @@ private:
     std::int64_t scan_lists(const float* queries, std::size_t nq, std::size_t keep,
                             const std::vector<const std::uint8_t*>& masks, const std::vector<std::size_t>& allowed,
                             std::size_t threads, std::vector<std::vector<Candidate>>& found) const {
-        bool others = false, masked = false;
-        std::size_t total = 0;
+        bool others = false;
+        std::size_t total = 0, all = 0;
         std::vector<ListScan::Segment> segments;
         for (std::size_t s = 0; s < segments_.size(); ++s) {
             others = others || segments_[s].lists.offsets == nullptr;
-            masked = masked || masks[s] != nullptr;
+            all += allowed[s];
             total += segments_[s].lists.offsets == nullptr ? 0 : allowed[s];
             segments.push_back({segments_[s].rows, segments_[s].lists, masks[s]});
         }
-        // Where rows are missing, as many as the lists would have held without: a filter leaves fewer in each.
+        // With a filter as many as the lists would have held without: it leaves fewer in each.
         const std::size_t lists = partition_.lists, probes = stages_[0].probes;
         const std::size_t usual = (std::min(probes, lists) * live_ + lists - 1) / lists;
-        const std::size_t want = masked ? std::min(total, std::max(keep, usual)) : keep;
+        const std::size_t want = all < live_ ? std::min(total, std::max(keep, usual)) : keep;
         const ListScan scan(isa_, partition_, better_, std::move(segments), probes, keep, want);
         std::int64_t scored = scan.run(queries, nq, threads, found);
         if (others) {
