@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tests.partition.samples import clustered, same_everywhere
+from tests.partition.samples import clustered, reports, same_everywhere
 
 from kukla import Index, kernels
 from kukla.partition.model import rows_wanted
@@ -19,6 +19,7 @@ from kukla.storage.container import open_container
 
 native = pytest.mark.skipif(kernels.available() == ("numpy",), reason="no native kernels here")
 DIM, LISTS = 24, 20
+FEW = {"n": {"$lt": 60}}
 PLANS = (
     "24:pq4/1@4 > 24:float32",
     "24:pq4/5",
@@ -258,3 +259,22 @@ def test_blocks_find_more_than_whole_lists_of_as_many_rows(
         of_lists, rows_of_lists = found(5)
         assert rows_of_blocks <= rows_of_lists
         assert of_blocks > of_lists + 0.02
+
+
+@native
+def test_how_many_rows_of_a_block_are_left_is_counted_once(long_lists: Index) -> None:
+    """By whoever looks first, for rows that are not deleted; a filter has counts of its own."""
+    asked = clustered(40, DIM, seed=11)
+    plan = f"{DIM}:pq4/6@30 > {DIM}:float32"
+    with kernels.use("numpy"):
+        expected = [long_lists.search(asked, 5, plan=plan, filter=chosen) for chosen in (None, FEW)]
+    for name in kernels.available():
+        if name == "numpy":
+            continue
+        with kernels.use(name):
+            for threads in (2, 1):  # the counts of two threads that began together, then known ones
+                for before, chosen in zip(expected, (None, FEW), strict=True):
+                    found = long_lists.search(asked, 5, plan=plan, filter=chosen, threads=threads)
+                    np.testing.assert_array_equal(found.ids, before.ids)
+                    np.testing.assert_array_equal(found.scores, before.scores)
+                    assert reports(found) == reports(before)

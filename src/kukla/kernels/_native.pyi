@@ -132,6 +132,7 @@ class Runner:
         scales: Sequence[Sequence[Array]],
         norms: Sequence[Array | None],
         lists: tuple[Array, ...] | None,
+        live: Array | None,
     ) -> None: ...
     def run(
         self,

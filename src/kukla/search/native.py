@@ -159,7 +159,8 @@ def _bind(plan: Plan, view: View, nesting: Nesting, renormalise: bool, isa: str)
         books = [(book.order, book.ends, book.books) for book in all_books]
         arrays = (*(getattr(partition, name) for name in names), *books, SHORTLIST, LEAST_SHARE)
     runner = kernels.runner(isa, list(nesting), stages, arrays, view.count)
-    for segment, lists in zip(view.segments, view.lists, strict=True):
+    live_bytes = _as_bytes(view.live)
+    for segment, lists, live in zip(view.segments, view.lists, live_bytes, strict=True):
         codes, scales, norms = zip(
             *(_arrays(stage, segment, divides(stage)) for stage in bound_stages), strict=True
         )
@@ -167,13 +168,13 @@ def _bind(plan: Plan, view: View, nesting: Nesting, renormalise: bool, isa: str)
         if partition is not None and lists is not None:
             sections = "offsets", "rows", "blocks", "means", "routes", "shorts", "longs"
             listed = tuple(getattr(lists, name) for name in sections)
-        runner.add_segment(segment.rows, *segment.id_arrays(), codes, scales, norms, listed)
+        runner.add_segment(segment.rows, *segment.id_arrays(), codes, scales, norms, listed, live)
     row_bytes = tuple(
         bytes_per_row(stage, nesting, renormalise=renormalise, partition=partition) for stage in plan.stages
     )
     survivor_bytes = tuple(bytes_per_survivor(stage, partition) for stage in plan.stages)
     query_bytes = tuple(bytes_before(stage, partition, view.count) for stage in plan.stages)
-    return Bound(plan, runner, row_bytes, survivor_bytes, query_bytes, view.live, _as_bytes(view.live))
+    return Bound(plan, runner, row_bytes, survivor_bytes, query_bytes, view.live, live_bytes)
 
 
 def _arrays(stage: Stage, segment: Segment, divided: bool) -> tuple[Sequence[Any], Sequence[Any], Any]:

@@ -5,6 +5,8 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 
+#include <atomic>
+#include <memory>
 #include <tuple>
 
 #include "bind.hpp"
@@ -55,11 +57,15 @@ public:
         if (partition) set_partition(*partition);
     }
 
+    BoundRunner(const BoundRunner&) = delete;
+    BoundRunner& operator=(const BoundRunner&) = delete;
+
     // One array of ids, or offsets and bytes; for each stage the arrays of its shells (or one of vectors), scales, norms.
     void add_segment(std::size_t rows, const Optional<std::int64_t, 1>& ids, const Optional<std::uint64_t, 1>& offsets,
                      const Optional<std::uint8_t, 1>& bytes, const std::vector<std::vector<Anything>>& codes,
                      const std::vector<std::vector<Array<const float, 1>>>& scales,
-                     const std::vector<Optional<float, 1>>& norms, const std::optional<Lists>& lists) {
+                     const std::vector<Optional<float, 1>>& norms, const std::optional<Lists>& lists,
+                     const Optional<std::uint8_t, 1>& live) {
         require(rows < 0xFFFFFFFFU && codes.size() == stages_.size() && scales.size() == stages_.size() &&
                     norms.size() == stages_.size(),
                 "a segment has arrays for each stage");
@@ -76,9 +82,21 @@ public:
         }
         for (std::size_t i = 0; i < stages_.size(); ++i) segment.stages.push_back(data(i, rows, codes[i], scales[i], norms[i]));
         if (lists) segment.lists = lists_of(rows, *lists);
+        segment.live_rows = rows;
+        if (live) {
+            require(live->shape(0) == rows, "a mask has one element a row");
+            segment.live = live->data();
+            segment.live_rows = allowed_by(live->data(), rows);
+            if (lists) {
+                const std::size_t blocks = segment.lists.blocks[partition_.lists];
+                open_.emplace_back(new std::atomic<std::uint8_t>[blocks]);
+                segment.open = open_.back().get();
+                for (std::size_t b = 0; b < blocks; ++b) segment.open[b] = ListScan::kUnknown;
+            }
+        }
         segments_.push_back(std::move(segment));
         runner_.emplace(isa_named(isa_.c_str()), ends_.back(), ends_, stages_, segments_, partition_, live_);
-        kept_.emplace_back(ids, offsets, bytes, codes, scales, norms, lists);
+        kept_.emplace_back(ids, offsets, bytes, codes, scales, norms, lists, live);
     }
 
     // Seconds and scored candidates of each stage.
@@ -102,9 +120,9 @@ public:
             require(!masks[s] || masks[s]->shape(0) == n, "a mask has one element a row");
             const std::uint8_t* mask = masks[s] ? masks[s]->data() : nullptr;
             allowed_rows.push_back(mask);
-            allowed.push_back(mask == nullptr
-                                  ? n
-                                  : n - static_cast<std::size_t>(std::count(mask, mask + n, std::uint8_t{0})));
+            allowed.push_back(mask == nullptr              ? n
+                              : mask == segments_[s].live ? segments_[s].live_rows
+                                                          : allowed_by(mask, n));
             most += allowed.back();
         }
         for (std::size_t i = 0; i < depth; ++i) {
@@ -119,6 +137,10 @@ public:
     }
 
 private:
+    static std::size_t allowed_by(const std::uint8_t* mask, std::size_t rows) {
+        return rows - static_cast<std::size_t>(std::count(mask, mask + rows, std::uint8_t{0}));
+    }
+
     std::size_t depth_of_plan() const { return stages_.size() - (stages_[0].kind == Kind::lists ? 1 : 0); }
 
     void set_partition(const Partition& given) {
@@ -207,7 +229,7 @@ private:
 
     using Kept = std::tuple<Optional<std::int64_t, 1>, Optional<std::uint64_t, 1>, Optional<std::uint8_t, 1>,
                             std::vector<std::vector<Anything>>, std::vector<std::vector<Array<const float, 1>>>,
-                            std::vector<Optional<float, 1>>, std::optional<Lists>>;
+                            std::vector<Optional<float, 1>>, std::optional<Lists>, Optional<std::uint8_t, 1>>;
 
     std::string isa_;
     std::size_t live_;
@@ -217,6 +239,7 @@ private:
     std::vector<StageSpec> stages_;
     std::vector<SegmentData> segments_;
     std::vector<Kept> kept_;
+    std::vector<std::unique_ptr<std::atomic<std::uint8_t>[]>> open_;
     std::optional<Runner> runner_;
 };
 
@@ -229,7 +252,7 @@ void bind_runner(nb::module_& m) {
              nb::arg("isa"), nb::arg("ends"), nb::arg("stages"), nb::arg("partition").none(), nb::arg("live"))
         .def("add_segment", &BoundRunner::add_segment, nb::arg("rows"), nb::arg("ids").none(),
              nb::arg("offsets").none(), nb::arg("bytes").none(), nb::arg("codes"), nb::arg("scales"), nb::arg("norms"),
-             nb::arg("lists").none())
+             nb::arg("lists").none(), nb::arg("live").none())
         .def("run", &BoundRunner::run, nb::arg("queries"), nb::arg("keeps"), nb::arg("masks"), nb::arg("threads"),
              nb::arg("rows"), nb::arg("scores"), nb::arg("cuts"));
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -24,8 +25,12 @@ public:
     struct Segment {
         std::size_t rows;
         ListsData lists;
-        const std::uint8_t* mask;  // may be null
+        const std::uint8_t* mask;         // may be null
+        std::atomic<std::uint8_t>* open;  // may be null: of each block how many rows the mask allows, or kUnknown
     };
+
+    // Counted when a query first looks at the block. Whoever counts at the same time finds the same.
+    static constexpr std::uint8_t kUnknown = 255;
 
     // `want`: so many allowed rows are looked at by each query at least, if there are so many: the next lists follow.
     ListScan(const Isa& isa, const PartitionData& partition, const Better& better, std::vector<Segment> segments,
@@ -127,19 +132,33 @@ private:
         const std::size_t first = segment.lists.offsets[choice.list], count = rows_of(segment, choice.list);
         if (count == 0) return;
         const std::size_t blocks = (count + kNibbleRows - 1) / kNibbleRows, used = one.room.open.size();
-        one.room.open.resize(used + blocks, segment.mask == nullptr ? kNibbleRows : 0);
+        one.room.open.resize(used + blocks, kNibbleRows);
         std::uint8_t* open = one.room.open.data() + used;
         std::size_t all = count;
         if (segment.mask == nullptr) {
             open[blocks - 1] = static_cast<std::uint8_t>(count - (blocks - 1) * kNibbleRows);
         } else {
-            const std::uint32_t* rows = segment.lists.rows + first;
-            for (std::size_t i = 0; i < count; ++i) open[i / kNibbleRows] += allowed(segment, rows[i]);
+            count_open(segment, choice.list, blocks, open);
             all = std::accumulate(open, open + blocks, std::size_t{0});
         }
         one.visits.push_back({static_cast<std::uint32_t>(s), static_cast<std::uint32_t>(blocks), used, first, count,
                               segment.lists.blocks[choice.list], choice.score});
         one.seen += all;
+    }
+
+    static void count_open(const Segment& segment, std::size_t list, std::size_t blocks, std::uint8_t* open) {
+        const std::size_t block = segment.lists.blocks[list];
+        bool known = segment.open != nullptr;
+        for (std::size_t i = 0; known && i < blocks; ++i) {
+            open[i] = segment.open[block + i].load(std::memory_order_relaxed);
+            known = open[i] != kUnknown;
+        }
+        if (known) return;
+        std::fill(open, open + blocks, std::uint8_t{0});
+        const std::uint32_t* rows = segment.lists.rows + segment.lists.offsets[list];
+        for (std::size_t i = 0; i < rows_of(segment, list); ++i) open[i / kNibbleRows] += allowed(segment, rows[i]);
+        for (std::size_t i = 0; segment.open != nullptr && i < blocks; ++i)
+            segment.open[block + i].store(open[i], std::memory_order_relaxed);
     }
 
     // The codes of means are in blocks, too, which lists share: each is scored once.

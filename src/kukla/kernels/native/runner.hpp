@@ -5,6 +5,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cmath>
 #include <cstddef>
@@ -37,6 +38,9 @@ struct SegmentData {
     Ids ids;
     std::vector<StageData> stages;
     ListsData lists;
+    const std::uint8_t* live = nullptr;         // the mask of the rows that are not deleted; null: all are there
+    std::size_t live_rows = 0;
+    std::atomic<std::uint8_t>* open = nullptr;  // of each block of the lists how many rows are not deleted: see ListScan
 };
 
 struct StageSpec {
@@ -211,7 +215,8 @@ private:
             others = others || segments_[s].lists.offsets == nullptr;
             all += allowed[s];
             total += segments_[s].lists.offsets == nullptr ? 0 : allowed[s];
-            segments.push_back({segments_[s].rows, segments_[s].lists, masks[s]});
+            const bool live = masks[s] != nullptr && masks[s] == segments_[s].live;
+            segments.push_back({segments_[s].rows, segments_[s].lists, masks[s], live ? segments_[s].open : nullptr});
         }
         // With a filter as many as the lists would have held without: it leaves fewer in each.
         const std::size_t lists = partition_.lists, probes = stages_[0].probes;
