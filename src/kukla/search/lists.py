@@ -47,12 +47,12 @@ def stage_without_lists(layout: Layout) -> Stage:
 def without_lists(
     plan: Plan, k: int, view: View, masks: Sequence[Mask], nesting: Nesting, *, renormalise: bool
 ) -> Plan:
-    """The plan to run under these masks: without its lists, where a scan of the allowed rows reads less.
+    """The plan to run under these masks: without its lists, where a scan of what a filter allows reads less.
 
-    The fewer rows a filter leaves, the more lists a query would have to look into to see enough of them.
+    The fewer rows it leaves, the more lists a query would have to look into to see enough of them.
     """
     first, partition = plan.stages[0], view.partition
-    if first.precision is not Precision.PQ4 or partition is None or all(mask is None for mask in masks):
+    if first.precision is not Precision.PQ4 or partition is None or masks is view.live:
         return plan
     allowed, rows = count_allowed(view, masks), sum(segment.rows for segment in view.segments)
     share = min(1.0, usual_rows(first, view) / max(1, allowed))  # of all rows is looked at
