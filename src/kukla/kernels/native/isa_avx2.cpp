@@ -9,6 +9,7 @@
 #include "int8_dot.hpp"
 #include "isa.hpp"
 #include "narrow.hpp"
+#include "narrow_x86.hpp"
 #include "nibbles.hpp"
 #include "pool.hpp"
 #include "unit.hpp"
@@ -52,38 +53,6 @@ struct Int8 {
 private:
     static __m256i pairs(__m256i a, __m256i b) {
         return _mm256_add_epi32(_mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b));
-    }
-};
-
-// See narrow.hpp. Magnitudes of a row's codes times the query's with their signs: two products fit in an int16 lane.
-struct Narrow {
-    static constexpr std::size_t kStep = 32;
-    static constexpr std::int32_t kOffset = 0;
-    __m256i lanes;
-
-    explicit Narrow(std::int32_t start) : lanes(_mm256_setr_epi32(start, 0, 0, 0, 0, 0, 0, 0)) {}
-
-    void add(const std::int8_t* row, const std::int8_t* query) {
-        const __m256i codes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(row));
-        const __m256i probe = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(query));
-        const __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(codes), _mm256_sign_epi8(probe, codes));
-        lanes = _mm256_add_epi32(lanes, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
-    }
-    std::int32_t sum() const {
-        const __m128i half = _mm_add_epi32(_mm256_castsi256_si128(lanes), _mm256_extracti128_si256(lanes, 1));
-        const __m128i pair = _mm_add_epi32(half, _mm_unpackhi_epi64(half, half));
-        return _mm_cvtsi128_si32(pair) + _mm_extract_epi32(pair, 1);
-    }
-    static void sum8(const Narrow l[8], std::int32_t* sums) {
-        const __m256i low = four(l[0], l[1], l[2], l[3]), high = four(l[4], l[5], l[6], l[7]);
-        _mm256_storeu_si256(
-            reinterpret_cast<__m256i*>(sums),
-            _mm256_add_epi32(_mm256_permute2x128_si256(low, high, 0x20), _mm256_permute2x128_si256(low, high, 0x31)));
-    }
-
-private:
-    static __m256i four(const Narrow& a, const Narrow& b, const Narrow& c, const Narrow& d) {
-        return _mm256_hadd_epi32(_mm256_hadd_epi32(a.lanes, b.lanes), _mm256_hadd_epi32(c.lanes, d.lanes));
     }
 };
 
@@ -197,7 +166,7 @@ const Isa kAvx2 = {
     float_dot_block<Float, std::uint16_t>,
     add_scaled_block<Ops>,
     finish_block<Ops>,
-    add_narrow_block<Narrow>,
+    add_narrow_block<NarrowPairs>,
     narrow_bounds_block<Ops>,
     divide_block<Ops>,
     pool_text<Ops>,
